@@ -1,0 +1,37 @@
+"""The commands: the record of each one's flags, and the module whose ``run`` is called with it."""
+
+import importlib
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from nanochat_np import command_line
+from nanochat_np.command_line.command import Command, Summary
+from nanochat_np.config import AblateConfig, BenchConfig, DoctorConfig, SampleConfig, TrainConfig
+
+
+def _lazily(module: str) -> Callable[[Any, frozenset[str]], Summary]:
+    """``run`` of a module that is imported when it is called: after the flags have passed, and not for ``--help``."""
+
+    def run(config: Any, given: frozenset[str]) -> Summary:
+        if config.threads is not None:
+            os.environ["NANOCHAT_NP_THREADS"] = str(config.threads)
+        importlib.import_module("nanochat_np.backend")  # prepares the process, before the module imports NumPy itself
+        summary: Summary = importlib.import_module(module).run(config, given)
+        return summary
+
+    return run
+
+
+COMMANDS = (
+    Command("train", TrainConfig, _lazily("nanochat_np.commands.train")),
+    Command("sample", SampleConfig, _lazily("nanochat_np.commands.sample")),
+    Command("ablate", AblateConfig, _lazily("nanochat_np.commands.ablate")),
+    Command("bench", BenchConfig, _lazily("nanochat_np.commands.bench")),
+    Command("doctor", DoctorConfig, _lazily("nanochat_np.experiments.doctor")),
+)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run a command; returns the exit code of the process."""
+    return command_line.main(COMMANDS, arguments)

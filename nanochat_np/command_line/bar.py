@@ -1,0 +1,40 @@
+"""The live progress bar of a terminal."""
+
+import contextlib
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+from rich.progress import Progress as RichProgress
+
+from nanochat_np.command_line.console import Timed
+
+
+class Bar(Timed):
+    """A bar that is drawn by its updates alone: a thread of its own would take time from the computation."""
+
+    def __init__(self, total: int, interval: float, rich: RichProgress) -> None:
+        super().__init__(total, interval)
+        self._rich = rich
+        self._task = rich.add_task("", total=total, text="")
+
+    def note(self, text: str) -> None:
+        self._rich.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def _show(self, step: int, text: str) -> None:
+        self._rich.update(self._task, completed=step, text=text, refresh=True)
+
+
+@contextlib.contextmanager
+def bar(total: int, interval: float) -> Iterator[Bar]:
+    """A bar on stderr that notes push upwards; its last state stays."""
+    rich = RichProgress(
+        BarColumn(bar_width=20),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[text]}", markup=False),
+        console=Console(stderr=True),
+        auto_refresh=False,
+        redirect_stdout=False,  # else rich sends stdout to stderr
+    )
+    with rich:
+        yield Bar(total, interval, rich)

@@ -1,0 +1,94 @@
+"""``sample``: text from a trained model, character by character."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from nanochat_np.backend.device import select_device
+from nanochat_np.backend.random import stream
+from nanochat_np.command_line.console import out
+from nanochat_np.config import SampleConfig
+from nanochat_np.errors import CheckpointError
+from nanochat_np.infer.engine import Engine
+from nanochat_np.infer.sampler import Sampler, check_temperature, greedy, random_sampler
+from nanochat_np.infer.text import continue_text
+from nanochat_np.text.character import CharTokenizer
+from nanochat_np.train import checkpoint
+
+
+class SampleSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """Each of ``texts`` starts with the prompt and adds ``new_tokens`` characters."""
+
+    command: str = "sample"
+    schema: int = 1
+    checkpoint: str
+    model_kind: str
+    step: int
+    device: str
+    prompt: str
+    temperature: float | None
+    top_k: int
+    top_p: float
+    greedy: bool
+    seed: int
+    new_tokens: int
+    texts: list[str]
+
+
+def run(config: SampleConfig, given: frozenset[str]) -> SampleSummary:
+    """Continue the prompt ``num_samples`` times, each with draws of its own."""
+    if not config.greedy:
+        check_temperature(config.temperature)
+    device = select_device(config.device)
+    folder = checkpoint.locate(Path(config.checkpoint) if config.checkpoint else checkpoint.newest_run(Path("results")))
+    found = checkpoint.load(folder)
+    if config.model_kind not in (None, found.meta.model.kind):
+        raise CheckpointError(f"{folder}: holds a {found.meta.model.kind}, not the {config.model_kind} asked for")
+    engine = Engine(found.meta.model, found.weights, device)
+    tokenizer = CharTokenizer(found.meta.characters)
+    texts = []
+    for number in range(config.num_samples):
+        characters = continue_text(
+            engine,
+            tokenizer,
+            found.meta.style,
+            config.prompt,
+            config.max_new_tokens,
+            _sampler(config, number),
+            config.truncate_prompt,
+        )
+        if number:
+            out("-" * 8)
+        texts.append(config.prompt + _shown(config.prompt, characters))
+    return SampleSummary(
+        checkpoint=str(folder),
+        model_kind=found.meta.model.kind,
+        step=found.meta.step,
+        device=device.name,
+        prompt=config.prompt,
+        temperature=None if config.greedy else config.temperature,
+        top_k=config.top_k,
+        top_p=config.top_p,
+        greedy=config.greedy,
+        seed=config.seed,
+        new_tokens=config.max_new_tokens,
+        texts=texts,
+    )
+
+
+def _sampler(config: SampleConfig, number: int) -> Sampler:
+    if config.greedy:
+        return greedy
+    return random_sampler(config.temperature, config.top_k, config.top_p, stream(config.seed, f"sampling/{number}"))
+
+
+def _shown(prompt: str, characters: Iterator[str]) -> str:
+    """Print a text as it comes; returns what was added to the prompt."""
+    out(prompt, end="")
+    added = []
+    for character in characters:
+        out(character, end="")
+        added.append(character)
+    out("")
+    return "".join(added)

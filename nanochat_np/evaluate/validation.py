@@ -1,0 +1,89 @@
+"""Loss of a model on held-out text: nats a token, and bits per byte.
+
+A trained model is its parameters, whichever mode trained them, so every model is evaluated with the array operations.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+
+import msgspec
+import numpy as np
+
+from nanochat_np import ops
+from nanochat_np.backend.arrays import Array, to_numpy
+from nanochat_np.backend.device import Device
+from nanochat_np.backend.random import stream
+from nanochat_np.evaluate.bits import bits_per_byte
+from nanochat_np.nn.model import ModelConfig, architecture
+
+_LOGITS = 1 << 22  # logits computed at a time, which bounds the memory of an evaluation
+
+
+class Validation(msgspec.Struct, frozen=True):
+    """``loss`` in nats a token over all tokens; ``bpb`` in bits per UTF-8 byte, special tokens left out."""
+
+    loss: float
+    bpb: float
+    tokens: int
+
+
+def validate(
+    config: ModelConfig,
+    weights: dict[str, np.ndarray],
+    tokens: np.ndarray,
+    byte_lengths: np.ndarray,
+    device: Device,
+    *,
+    sample: int = 0,
+    seed: int = 0,
+    observe: Callable[[], None] = lambda: None,
+) -> Validation:
+    """Predict tokens[1:] from what stands before them in windows of the model's block size, laid side by side.
+
+    ``tokens`` (n,) integer.  With ``sample`` > 0 only about so many tokens are predicted, in whole windows that the
+    seed chooses.  ``observe`` is called after each batch.  Computes in the weights' precision, sums in float64.
+    """
+    nats = nats_without_special = 0.0
+    count = n_bytes = 0
+    with device.active():
+        w = {name: device.array(values) for name, values in weights.items()}
+        for x, y in _batches(config, tokens, sample, seed):
+            nll = _nll(config, w, device, x, y)
+            lengths = byte_lengths[y.reshape(-1)]
+            nats += nll.sum()
+            nats_without_special += nll[lengths > 0].sum()
+            count += nll.size
+            n_bytes += int(lengths.sum())
+            observe()
+    bpb = bits_per_byte(float(nats_without_special), n_bytes) if n_bytes else math.nan
+    return Validation(loss=float(nats / count), bpb=bpb, tokens=count)
+
+
+def _nll(config: ModelConfig, w: dict[str, Array], device: Device, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Negative log-likelihood of each target.   x, y (B, T); returns (B·T,) float64."""
+    rows = np.arange(x.size)
+    if config.block_size == 1:  # equal contexts have equal logits: each is computed once
+        contexts, rows = np.unique(x, return_inverse=True)
+        x, rows = contexts[:, None], rows.reshape(-1)
+    logits, _ = architecture(config.kind).logits(ops, w, config, device.array(x))
+    log_p = ops.log_softmax(logits.reshape(-1, config.vocab_size))
+    return -to_numpy(log_p[device.array(rows), device.array(y.reshape(-1))]).astype(np.float64)
+
+
+def _batches(
+    config: ModelConfig, tokens: np.ndarray, sample: int, seed: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Inputs and targets (B, T) that cover every token but the first once; what is left at the end is a shorter row."""
+    width = config.block_size
+    full, rest = divmod(len(tokens) - 1, width)
+    chosen = np.arange(full)
+    if sample and sample < full * width:
+        count = math.ceil(sample / width)
+        chosen, rest = np.sort(stream(seed, "validation").choice(full, count, replace=False)), 0
+    per_batch = max(1, _LOGITS // (width * config.vocab_size))
+    for start in range(0, len(chosen), per_batch):
+        windows = tokens[chosen[start : start + per_batch, None] * width + np.arange(width + 1)]
+        yield windows[:, :-1], windows[:, 1:]
+    if rest:
+        tail = tokens[-rest - 1 :][None, :]
+        yield tail[:, :-1], tail[:, 1:]

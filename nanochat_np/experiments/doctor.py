@@ -1,0 +1,130 @@
+"""``doctor``: what this machine and this installation can do, and what to do about what is missing."""
+
+import os
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+
+import nanochat_np
+from nanochat_np.backend import environment
+from nanochat_np.command_line.console import out
+from nanochat_np.config import DoctorConfig
+from nanochat_np.experiments.doctor_gpu import gpu_section
+
+Section = dict[str, Any]
+GIB = 2**30
+# Instruction sets that decide the speed of products and of compiled loops, on x86-64 and on ARM.
+FEATURES = ("avx2", "fma", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "sve", "sve2", "bf16")
+
+
+def run(config: DoctorConfig, given: frozenset[str]) -> Section:
+    """Print the report; returns it: sections of name and value, and ``advice``, a list of lines."""
+    versions, cpu, blas = _versions(), _cpu(), environment.report()
+    numba, numba_advice = _numba()
+    gpu, gpu_advice = gpu_section()
+    speed = {f"{dtype}_gflops": round(gemm_gflops(dtype), 1) for dtype in ("float32", "float64")}
+    sections = {"versions": versions, "cpu": cpu, "blas": blas, "gemm_1024": speed, "numba": numba, "gpu": gpu}
+    advice = [*blas_advice(blas, environment.cpu_info()), *numba_advice, *gpu_advice]
+    out(report(sections, advice))
+    return {"command": "doctor", **sections, "advice": advice}
+
+
+def report(sections: dict[str, Section], advice: list[str]) -> str:
+    """Sections of aligned names and values, then the advice."""
+    width = max(len(name) for section in sections.values() for name in section) + 2
+    lines = []
+    for title, section in sections.items():
+        lines.append(title.replace("_", " "))
+        lines += [f"  {name.replace('_', ' '):{width}}{_shown(value)}" for name, value in section.items()]
+    lines.append("advice" if advice else "advice: none, all is well")
+    return "\n".join([*lines, *(f"  - {line}" for line in advice)])
+
+
+def gemm_gflops(dtype: str, size: int = 1024, seconds: float = 0.4) -> float:
+    """Speed of ``size``³ products by NumPy, in 10⁹ operations a second: the median of 7, or of what the time allows."""
+    a, b = np.random.default_rng(0).random((2, size, size)).astype(dtype)
+    product = a @ b  # threads start, buffers come
+    times: list[float] = []
+    while len(times) < 7 and sum(times) < seconds:
+        start = time.perf_counter()
+        np.matmul(a, b, out=product)
+        times.append(time.perf_counter() - start)
+    return 2 * size**3 / statistics.median(times) / 1e9
+
+
+def blas_advice(blas: Section, cpu: dict[str, str]) -> list[str]:
+    """Advice where variables of the user, or a wrong guess of OpenBLAS, hold back BLAS."""
+    advice = []
+    if blas["kernel"] in ("Haswell", "Zen") and environment.has_avx512(cpu):
+        name = environment.KERNEL_VARIABLE
+        cure = f"unset {name}" if name in blas["set_by_user"] else f"export {name}=SkylakeX"
+        advice.append(f"BLAS runs its AVX2 kernel ({blas['kernel']}) on a CPU with AVX-512, at half the speed: {cure}")
+    if blas["threads"] is not None and blas["threads"] < blas["cpus"]:
+        names = ", ".join(sorted(blas["set_by_user"].keys() & environment.THREAD_VARIABLES.keys()))
+        if names:
+            advice.append(f"BLAS uses {blas['threads']} of {blas['cpus']} CPUs: unset {names}, or give --threads")
+    return advice
+
+
+def _versions() -> Section:
+    return {
+        "nanochat_np": nanochat_np.__version__,
+        "python": f"{platform.python_version()} {platform.python_implementation()}",
+        "executable": sys.executable,
+        "system": platform.platform(),
+        "numpy": np.__version__,
+    }
+
+
+def _cpu() -> Section:
+    cpu, memory = environment.cpu_info(), psutil.virtual_memory()
+    known = {*cpu.get("flags", "").split(), *cpu.get("Features", "").split()}
+    return {
+        "model": cpu.get("model name") or platform.processor() or platform.machine(),
+        "features": [feature for feature in FEATURES if feature in known],
+        "cpus_usable": environment.available_cpus(),
+        "cores": psutil.cpu_count(logical=False),
+        "memory_gib": round(memory.total / GIB, 1),
+        "memory_available_gib": round(memory.available / GIB, 1),
+    }
+
+
+def _numba() -> tuple[Section, list[str]]:
+    try:
+        from nanochat_np.backend import jit  # noqa: F401  (chooses the cache folder)
+    except ImportError as error:
+        cure = f"Numba does not import ({error}), loops run in NumPy, several times slower: pip install numba"
+        return {"version": None}, [cure]
+    import numba
+
+    folder = Path(numba.config.CACHE_DIR)
+    section = {
+        "version": numba.__version__,
+        "threads": numba.config.NUMBA_NUM_THREADS,
+        "cache_folder": str(folder),
+        "cache_writable": os.access(folder, os.W_OK),
+    }
+    if not section["cache_writable"] or folder.is_relative_to(tempfile.gettempdir()):
+        problem = f"compiled loops are not kept ({folder}), every run compiles them again"
+        return section, [f"{problem}: set NUMBA_CACHE_DIR to a folder that can be written"]
+    return section, []
+
+
+def _shown(value: Any) -> str:
+    match value:
+        case None:
+            return "not found"
+        case bool():
+            return "yes" if value else "no"
+        case dict():
+            return ", ".join(f"{name}={item}" for name, item in value.items()) or "none"
+        case list():
+            return ", ".join(map(str, value)) or "none"
+    return str(value)

@@ -1,0 +1,74 @@
+"""The closed table of fused versions of the reference operations in ``ops`` and ``optim``.
+
+A function marked ``@fused_on_cpu("module")`` is the readable reference.  Where its arrays are NumPy's, the function of
+the same name and parameters in ``kernels/<module>.py`` runs in its place.  ``reference_only`` turns that off, for
+tests, for teaching and for comparison; so does ``NANOCHAT_NP_KERNELS=reference`` in the environment.  A kernel is here
+only if it is faster: each has a parity test and a line in ``bench lab``.
+"""
+
+import contextlib
+import functools
+import importlib
+import importlib.util
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from typing import Any, TypeVar
+
+import numpy as np
+
+from nanochat_np.backend.arrays import array_module
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+TABLE: dict[str, str] = {}  # name of an operation -> module of its kernel
+
+_enabled: ContextVar[bool] = ContextVar("kernels_enabled", default=os.environ.get("NANOCHAT_NP_KERNELS") != "reference")
+
+
+@contextlib.contextmanager
+def reference_only() -> Iterator[None]:
+    """Within this context every operation runs its reference."""
+    token = _enabled.set(False)
+    try:
+        yield
+    finally:
+        _enabled.reset(token)
+
+
+@functools.cache
+def kernel(name: str) -> Callable[..., Any] | None:
+    """The fused version of operation ``name``, or None where Numba is not installed."""
+    if importlib.util.find_spec("numba") is None:
+        return None
+    fused: Callable[..., Any] = getattr(importlib.import_module(f"{__name__}.{TABLE[name]}"), name)
+    return fused
+
+
+def fused_on_cpu(module: str, pays: Callable[..., bool] | None = None) -> Callable[[F], F]:
+    """Mark a reference whose fused version stands under the same name in ``kernels/<module>.py``.
+
+    ``pays`` takes the arguments and tells whether the kernel is the faster one for them; by default it always is.
+    """
+
+    def mark(reference: F) -> F:
+        name = reference.__name__
+        TABLE[name] = module
+
+        @functools.wraps(reference)
+        def run(*args: Any) -> Any:
+            if _enabled.get() and _on_cpu(args) and (pays is None or pays(*args)) and (fused := kernel(name)):
+                return fused(*args)
+            return reference(*args)
+
+        return run  # type: ignore[return-value]
+
+    return mark
+
+
+def _on_cpu(args: tuple[Any, ...]) -> bool:
+    """Whether all arrays among the arguments, those inside a cache tuple too, are NumPy's."""
+    if "cupy" not in sys.modules:
+        return True
+    return all(array_module(*(arg if isinstance(arg, tuple) else (arg,))) is np for arg in args)

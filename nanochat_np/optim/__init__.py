@@ -1,0 +1,1 @@
+"""Optimizers, learning-rate schedules and clipping, each one implementation for both devices."""

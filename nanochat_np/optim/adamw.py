@@ -1,0 +1,33 @@
+"""AdamW.  Source: Loshchilov & Hutter 2019, arXiv:1711.05101, algorithm 2, with the schedule folded into lr."""
+
+from nanochat_np.backend.arrays import Array, array_module
+from nanochat_np.kernels import fused_on_cpu
+
+EPS = 1e-8
+
+
+@fused_on_cpu("optimizers")
+def adamw_update(
+    p: Array,
+    g: Array,
+    m: Array,
+    v: Array,
+    lr: float,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    weight_decay: float,
+    step: int,
+) -> None:
+    """m = β₁m + (1−β₁)g;  v = β₂v + (1−β₂)g²;  p = p − lr·( m̂ / (√v̂ + ε) + λp ),  m̂ = m/(1−β₁ᵗ),  v̂ = v/(1−β₂ᵗ).
+
+    p, g, m, v (P,), updated in place (g is only read); ``step`` t counts from 1.
+    """
+    xp, real = array_module(p), p.dtype.type
+    m *= real(beta1)
+    m += real(1 - beta1) * g
+    v *= real(beta2)
+    v += real(1 - beta2) * g * g
+    m_hat = m / real(1 - beta1**step)
+    v_hat = v / real(1 - beta2**step)
+    p -= real(lr) * (m_hat / (xp.sqrt(v_hat) + real(eps)) + real(weight_decay) * p)

@@ -1,0 +1,16 @@
+"""Clipping by the global norm.  Source: Pascanu et al. 2013, arXiv:1211.5063, algorithm 1."""
+
+from nanochat_np.backend.arrays import Array, array_module
+
+
+def clip_by_norm(g: Array, grad_clip: float) -> Array:
+    """Scale ``g`` (P,) in place to a norm of at most ``grad_clip`` (0: leave it), and return the norm it had, ().
+
+    Nothing is read back from a GPU: the norm stays there as an array.
+    """
+    xp = array_module(g)
+    norm = xp.sqrt(xp.vdot(g, g))
+    if grad_clip:
+        # An infinite or NaN norm makes g NaN, and the loss of the next step with it; the loop then stops.
+        g *= xp.minimum(g.dtype.type(1), g.dtype.type(grad_clip) / norm)
+    return norm

@@ -1,0 +1,49 @@
+"""What a training run reports: one schema, printed with --json and written to summary.json."""
+
+import msgspec
+
+
+class TrainSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """Losses in nats a token, bpb in bits per UTF-8 byte, times in seconds.
+
+    ``train_loss`` is the loss of the last batch before its update and ``mean_loss_last_n`` the mean of the last
+    ``last_n`` of those.  ``train_seconds`` is time in training steps alone, over all parts of a resumed run;
+    ``steps_per_sec`` and ``tokens_per_sec`` divide by it, so that evaluation, checkpoints and start-up are not in them.
+    ``start_up_seconds`` is reading data and compiling, ``wall_seconds`` all of this process's part after that.
+    """
+
+    command: str = "train"
+    schema: int = 1
+    mode: str
+    model_kind: str
+    style: str
+    data: str
+    device: str
+    backend: str
+    using_gpu: bool
+    dtype: str
+    tie_lm_head: bool
+    input_rmsnorm: bool
+    optimizer: str
+    params: int
+    steps: int
+    seed: int
+    batch_size: int
+    block_size: int
+    train_loss: float
+    mean_loss_last_n: float
+    last_n: int
+    val_loss: float
+    val_bpb: float
+    baselines: dict[str, float]
+    steps_per_sec: float
+    tokens_per_sec: float
+    train_seconds: float
+    start_up_seconds: float
+    wall_seconds: float
+    vocab_size: int
+    train_tokens: int
+    val_tokens: int
+    sample: str
+    out: str
+    checkpoint: str
