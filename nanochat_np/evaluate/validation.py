@@ -16,7 +16,7 @@ from nanochat_np.backend.random import stream
 from nanochat_np.evaluate.bits import bits_per_byte
 from nanochat_np.nn.model import ModelConfig, architecture
 
-_LOGITS = 1 << 22  # logits computed at a time, which bounds the memory of an evaluation
+_LOGITS = 1 << 19  # computed at a time: they stay in the cache, and the memory of an evaluation is bounded
 
 
 class Validation(msgspec.Struct, frozen=True):

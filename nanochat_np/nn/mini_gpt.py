@@ -17,8 +17,7 @@ MLP_RATIO = 4
 
 
 def shapes(config: ModelConfig) -> Shapes:
-    """wte (V, C), wpe (T, C), lm_head (V, C) when untied; in block i h.i.wq, wk, wv, wo (C, C), fc1 (4C, C), fc2 (C, 4C).
-    """
+    """wte (V, C), wpe (T, C), lm_head (V, C) when untied; per block wq, wk, wv, wo (C, C), fc1 (4C, C), fc2 (C, 4C)."""
     width, vocab_size = config.n_embd, config.vocab_size
     named: Shapes = {"wte": (vocab_size, width), "wpe": (config.block_size, width)}
     if not config.tie_lm_head:

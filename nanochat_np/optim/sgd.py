@@ -1,4 +1,4 @@
-"""Stochastic gradient descent with heavy-ball momentum.  Source: Polyak 1964, as in Sutskever et al. 2013, lr outside v."""
+"""Stochastic gradient descent with heavy-ball momentum.  Source: Polyak 1964, lr outside the velocity."""
 
 from nanochat_np.backend.arrays import Array
 from nanochat_np.kernels import fused_on_cpu

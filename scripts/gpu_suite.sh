@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# Everything that needs an NVIDIA GPU, in one call: tests of CuPy against NumPy, the lab's benchmark, one training run.
+#
+#   scripts/gpu_suite.sh [--wheels FOLDER] [--out FOLDER]
+#
+# Results go to results/gpu/<date>_<gpu>/: tests.txt, doctor.json, bench/, train/, summary.json. With --wheels nothing is
+# downloaded: what pytest and the package need is installed from that folder beside what the machine has (CuPy above all).
+# The exit code is that of the first step that failed; later steps run all the same.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+python=${PYTHON:-python3} wheels="" out=""
+while [ $# -gt 0 ]; do
+    case $1 in
+        --wheels) wheels=$2; shift 2 ;;
+        --out) out=$2; shift 2 ;;
+        *) echo "gpu_suite.sh: unknown argument $1 (see the head of this file)" >&2; exit 1 ;;
+    esac
+done
+
+site=$(mktemp -d)
+trap 'rm -rf "$site"' EXIT
+if [ -n "$wheels" ]; then
+    "$python" -m pip install -q --no-index --no-deps --no-compile --no-cache-dir --target "$site" "$wheels"/*.whl || exit 1
+fi
+export PYTHONPATH="$PWD:$site${PYTHONPATH:+:$PYTHONPATH}"
+
+gpu=$(nvidia-smi --query-gpu=name --format=csv,noheader 2>/dev/null | head -1 | tr ' /' '--')
+out=${out:-results/gpu/$(date +%Y-%m-%d)_${gpu:-unknown}}
+mkdir -p "$out"
+nvidia-smi >"$out/nvidia-smi.txt" 2>&1
+
+status=0
+step() { # step NAME COMMAND...: run it, keep what it prints, remember the first failure
+    local name=$1 code
+    shift
+    echo "== $name: $*"
+    "$@" >"$out/$name.txt" 2>"$out/$name.err"
+    code=$?
+    tail -3 "$out/$name.txt"
+    if [ $code -ne 0 ]; then
+        echo "   failed with exit code $code, see $out/$name.err" >&2
+        tail -5 "$out/$name.err" >&2
+        [ $status -ne 0 ] || status=$code
+    fi
+}
+
+step doctor "$python" -m nanochat_np doctor --json
+step tests "$python" -m pytest -m gpu -q -p no:cacheprovider
+step bench "$python" -m nanochat_np bench lab --device cuda --out "$out/bench" --json
+step train "$python" -m nanochat_np train --device cuda --data stories --steps 2000 --out "$out/train" --json
+step train_large "$python" -m nanochat_np train --device cuda --data stories --n-layer 4 --n-embd 256 --n-head 8 \
+    --block-size 256 --batch-size 64 --steps 500 --out "$out/train_large" --json
+step sample "$python" -m nanochat_np sample --device cuda --checkpoint "$out/train_large" --json
+echo "results: $out"
+exit $status
