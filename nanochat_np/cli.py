@@ -28,7 +28,7 @@ COMMANDS = (
     Command("sample", SampleConfig, _lazily("nanochat_np.commands.sample")),
     Command("ablate", AblateConfig, _lazily("nanochat_np.commands.ablate")),
     Command("bench", BenchConfig, _lazily("nanochat_np.commands.bench")),
-    Command("doctor", DoctorConfig, _lazily("nanochat_np.experiments.doctor")),
+    Command("doctor", DoctorConfig, _lazily("nanochat_np.commands.doctor")),
 )
 
 

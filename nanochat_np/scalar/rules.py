@@ -72,7 +72,7 @@ def backward(graph: Graph, values: Array, inputs: Array, grads: Array, kept: int
     grads[node] += seed
     for run in range(len(codes) - 1, -1, -1):
         code, start = codes[run], ends[run - 1] if run else 0
-        nodes = range(min(ends[run], node + 1) - 1, start - 1, -1)
+        nodes = range(ends[run] - 1, start - 1, -1)
         if code == ADD:
             for i in nodes:
                 g = grads[i]
