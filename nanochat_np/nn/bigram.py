@@ -47,19 +47,19 @@ def loss(ops: Any, w: Weights, config: ModelConfig, idx: Array, targets: Array) 
     if idx.size <= vocab_size:
         z, cache = logits(ops, w, config, idx)
         mean, loss_cache = ops.softmax_cross_entropy(z, targets)
-        return mean, (cache, ops.softmax_cross_entropy_backward, loss_cache)
+        return mean, (cache, "softmax_cross_entropy_backward", loss_cache)
     xp = array_module(idx)
     pairs = idx.reshape(-1).astype(xp.int64) * vocab_size + targets.reshape(-1)
     counts = xp.bincount(pairs, minlength=vocab_size**2).reshape(vocab_size, vocab_size)
     z, cache = logits(ops, w, config, xp.arange(vocab_size))
     mean, loss_cache = ops.cross_entropy_of_counts(z, counts.astype(z.dtype))
-    return mean, (cache, ops.cross_entropy_of_counts_backward, loss_cache)
+    return mean, (cache, "cross_entropy_of_counts_backward", loss_cache)
 
 
 def backward(ops: Any, cache: Any, grads: Weights) -> None:
     """loss → head → norm → embedding.  A tied embedding receives both of its gradients."""
     (config, embedding_cache, norm_cache, head_cache), loss_backward, loss_cache = cache
-    dz = loss_backward(1.0, loss_cache)
+    dz = getattr(ops, loss_backward)(1.0, loss_cache)
     dh, dhead = ops.linear_backward(dz, head_cache)
     grads["wte" if config.tie_lm_head else "lm_head"] += dhead
     if config.input_rmsnorm:
