@@ -1,9 +1,11 @@
 """A trainer holds parameters and optimizer state and takes steps; the loop around it does not know which it has."""
 
+import math
 from typing import Protocol
 
 import numpy as np
 
+from nanochat_np.backend import environment
 from nanochat_np.backend.arrays import Array, array_module, to_numpy
 from nanochat_np.backend.device import Device
 from nanochat_np.backend.random import stream
@@ -54,6 +56,8 @@ def make_trainer(settings: Learning, config: ModelConfig, seed: int, tokens: np.
         return ScalarTrainer(config, p, make_optimizer(settings, p), tokens)
     from nanochat_np.train.tensor import TensorTrainer
 
+    largest = max(math.prod(shape) for shape in architecture(config.kind).shapes(config).values())
+    environment.use_blas_threads_for(2.0 * settings.batch_size * config.block_size * largest)
     with device.active():
         flat = device.array(p, settings.dtype)
         return TensorTrainer(config, flat, make_optimizer(settings, flat), tokens, device)

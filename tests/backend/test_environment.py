@@ -184,3 +184,13 @@ def test_the_report_tells_the_blas_in_use_and_who_set_what() -> None:
     if report["library"] == "scipy-openblas" and sys.platform == "linux":
         assert report["threads"] == 1
         assert isinstance(report["kernel"], str)
+
+
+def test_blas_gets_one_thread_for_small_products_and_the_budget_for_large_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    if environment.report()["threads"] is None:
+        pytest.skip("the BLAS of this NumPy is not an OpenBLAS that can be found")
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "2")
+    environment.use_blas_threads_for(2 * environment.WORTH_SHARING)
+    assert environment.report()["threads"] == 2
+    environment.use_blas_threads_for(environment.WORTH_SHARING / 2)
+    assert environment.report()["threads"] == 1
