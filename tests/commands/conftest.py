@@ -1,0 +1,3 @@
+from tests.train.conftest import lab
+
+__all__ = ["lab"]
