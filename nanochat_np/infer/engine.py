@@ -33,7 +33,8 @@ class Engine:
         is added to the logits by the token before.
         """
         window, width = list(context), self.config.block_size
-        kv = KVCache(self.config, self.device, self._dtype) if self.config.n_layer else None
+        with self.device.active():
+            kv = KVCache(self.config, self.device, self._dtype) if self.config.n_layer else None
         for _ in range(count):
             window = window[-width:]
             if kv is not None and kv.length >= len(window):  # it slid

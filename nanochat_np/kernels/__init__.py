@@ -57,10 +57,11 @@ def fused_on_cpu(module: str, pays: Callable[..., bool] | None = None) -> Callab
         TABLE[name] = module
 
         @functools.wraps(reference)
-        def run(*args: Any) -> Any:
-            if _enabled.get() and _on_cpu(args) and (pays is None or pays(*args)) and (fused := kernel(name)):
-                return fused(*args)
-            return reference(*args)
+        def run(*args: Any, **named: Any) -> Any:
+            on_cpu = _enabled.get() and _on_cpu((*args, *named.values()))
+            if on_cpu and (pays is None or pays(*args, **named)) and (fused := kernel(name)):
+                return fused(*args, **named)
+            return reference(*args, **named)
 
         return run  # type: ignore[return-value]
 

@@ -35,7 +35,7 @@ def causal_attention_backward(
     q, k, v, p = cache
     heads = q.shape[0] * q.shape[1]
     (time, dim), keys = q.shape[2:], k.shape[2]
-    dq, dk, dv = np.zeros_like(q), np.zeros_like(k), np.zeros_like(v)
+    dq, dk, dv = (np.zeros(x.shape, x.dtype) for x in (q, k, v))  # C-contiguous, whatever the strides of x
     _backward(
         np.ascontiguousarray(do).reshape(heads, time, dim),
         q.reshape(heads, time, dim),

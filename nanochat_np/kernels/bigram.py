@@ -45,7 +45,7 @@ def sgd_steps(e, head, tied, normed, pairs, lrs, grad_clip, losses, norms):  # t
         for v in range(width):
             p[v] = exp(p[v] - top)
             mass += p[v]
-        losses[k] = top + math.log(mass) - target
+        losses[k] = math.log(mass) + (top - target)
 
         # dz = p - onehot(t);  dh = headᵀ dz, from the head before its update;  |dhead|² = |dz|² |h|²
         share = 1 / mass

@@ -11,6 +11,8 @@ def clip_by_norm(g: Array, grad_clip: float) -> Array:
     xp = array_module(g)
     norm = xp.sqrt(xp.vdot(g, g))
     if grad_clip:
-        # An infinite or NaN norm makes g NaN, and the loss of the next step with it; the loop then stops.
-        g *= xp.minimum(g.dtype.type(1), g.dtype.type(grad_clip) / norm)
+        # c / max(norm, c) is min(1, c / norm) that never divides by 0.  An infinite or NaN element makes g NaN, and the
+        # loss of the next step with it; the loop then stops.
+        limit = g.dtype.type(grad_clip)
+        g *= limit / xp.maximum(norm, limit)
     return norm

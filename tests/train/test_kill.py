@@ -1,0 +1,141 @@
+"""Processes that are killed, interrupted, or run for long: what only the real thing shows."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.train.lab import BIGRAM, FUSED, TINY_GPT, events, final_bytes
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(os.name != "posix", reason="needs signals"),
+]
+PROGRAM = [sys.executable, "-m", "nanochat_np", "train"]
+RUN = ("--data=stories:4000", "--sample-tokens=9", "--quiet")
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+
+
+def started(*flags: str) -> subprocess.Popen[str]:
+    return subprocess.Popen([*PROGRAM, *flags], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
+    _, err = process.communicate(timeout=60)
+    return process.returncode, err
+
+
+def undisturbed(*flags: str) -> None:
+    """The run in ``whole``."""
+    assert ended(started(*flags, "--out=whole")) == (0, "")
+
+
+def start_up(*flags: str) -> float:
+    """Seconds that a process takes before it trains, all code being compiled."""
+    for _ in range(2):
+        begin = time.monotonic()
+        assert ended(started(*flags, "--steps=0")) == (0, "")
+    return time.monotonic() - begin
+
+
+def assert_as_if_undisturbed() -> None:
+    one, other = Path("whole"), Path("run")
+    assert final_bytes(other) == final_bytes(one)
+    assert events(other) == events(one)
+    assert [event["step"] for event in events(other, "step")] == list(range(1, len(events(one, "step")) + 1))
+    summaries = [json.loads((run / "summary.json").read_text()) for run in (one, other)]
+    for name in ("train_loss", "mean_loss_last_n", "val_loss", "val_bpb", "sample", "steps"):
+        assert summaries[0][name] == summaries[1][name]
+    leftovers = {str(path.relative_to(run)) for run in (one, other) for path in run.rglob(".*")}
+    assert leftovers == {".lock"}
+
+
+MODES = {"tensor": TINY_GPT, "scalar": (*TINY_GPT, "--mode=scalar")}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_twenty_kills(mode):
+    """At any time: while it starts, trains, writes a checkpoint, validates, reports."""
+    flags = (*RUN, *MODES[mode])
+    longest = start_up(*flags) + 0.4
+    flags += ("--steps=600", "--checkpoint-every=3", "--eval-every=6")
+    undisturbed(*flags)
+    times = random.Random(mode)
+    kills = 0
+    while kills < 20:
+        process = started("--resume", *flags, "--out=run")
+        try:
+            process.wait(times.uniform(0, longest))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            kills += 1
+        code, err = ended(process)
+        assert code in (0, -signal.SIGKILL), err
+    assert ended(started("--resume", "--quiet", "--out=run")) == (0, "")
+    assert_as_if_undisturbed()
+
+
+def test_signals_to_a_process():
+    """Whenever one comes: exit code 130 and one line, and the run goes on from there."""
+    flags = (*RUN, *TINY_GPT, "--steps=4000", "--checkpoint-every=1000")
+    undisturbed(*flags)
+    metrics, lines = Path("run/metrics.jsonl"), []
+    for number, in_training in ((signal.SIGTERM, False), (signal.SIGINT, True), (signal.SIGTERM, True)):
+        before = metrics.stat().st_size if metrics.exists() else 0
+        process = started("--resume", *flags, "--out=run")
+        while in_training and (not metrics.exists() or metrics.stat().st_size <= before):
+            assert process.poll() is None
+            time.sleep(0.01)
+        time.sleep(0.1 if in_training else 0.3)
+        process.send_signal(number)
+        code, err = ended(process)
+        assert (code, err.count("\n")) == (130, 1), err
+        lines.append(err)
+    assert all("interrupted" in line for line in lines)
+    assert all("saved in run/checkpoints/step_" in line for line in lines[1:])
+    assert ended(started("--resume", "--quiet", "--out=run")) == (0, "")
+    assert final_bytes(Path("run")) == final_bytes(Path("whole"))
+
+
+def test_two_processes_in_one_folder():
+    flags = (*RUN, *TINY_GPT, "--steps=3000", "--out=run")
+    processes = [started(*flags) for _ in range(3)]
+    results = sorted(ended(process) for process in processes)
+    assert [code for code, _ in results] == [0, 1, 1]
+    for _, err in results[1:]:
+        assert err.startswith("error: --out run: ")
+    undisturbed(*flags[:-1])
+    assert final_bytes(Path("run")) == final_bytes(Path("whole"))
+
+
+FLAT = {
+    "gpt": (*TINY_GPT, "--steps=10000", "--eval-every=500"),
+    "scalar": (*TINY_GPT, "--mode=scalar", "--batch-size=4", "--steps=10000", "--eval-every=500"),
+    "no evaluations": (*FUSED, "--steps=200000", "--eval-every=0", "--checkpoint-every=0"),
+    "many evaluations": (*BIGRAM, "--steps=10000", "--eval-every=10"),
+    "a large batch": ("--batch-size=5000", "--steps=40", "--eval-every=10"),
+    "a large batch of pairs": (*BIGRAM, "--batch-size=100000", "--steps=200", "--eval-every=50"),
+    "a wide model": ("--n-embd=128", "--block-size=64", "--n-layer=3", "--steps=30", "--eval-every=10"),
+    "a large validation": ("--steps=100", "--eval-every=50", "--val-fraction=0.9", "--data=stories:1000000"),
+    "one large validation": ("--steps=100", "--eval-every=0", "--val-fraction=0.9", "--data=stories:1000000"),
+}
+
+
+@pytest.mark.parametrize("case", FLAT)
+def test_memory_is_flat(case):
+    """Far below what the guard allows by default: no observation is a fifth over the baseline."""
+    flags = FLAT[case]
+    data = () if "--data=stories:1000000" in flags else ("--data=stories:4000",)
+    guard = ("--memory-guard-ratio=1.2", "--memory-guard-window=5")
+    assert ended(started("--quiet", "--sample-tokens=0", "--out=run", *data, *guard, *flags)) == (0, "")
