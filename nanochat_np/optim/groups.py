@@ -74,7 +74,7 @@ def muon_groups(shapes: dict[str, tuple[int, ...]], rates: Rates) -> list[MuonGr
 
 
 class MuonAdamW:
-    """Both rules over a dict of parameters, which is changed in place.  State is float32, or float64 for such parameters."""
+    """Both rules over a dict of parameters, changed in place.  State is in the parameters' precision."""
 
     def __init__(self, parameters: Weights, width: int, rates: Rates) -> None:
         self._p = parameters

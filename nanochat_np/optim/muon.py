@@ -1,7 +1,8 @@
 """Muon with the refinements of nanochat: the update of a weight matrix is its momentum, made nearly orthogonal.
 
-Sources: Jordan et al. 2024 (Muon); Amsel et al. 2025, arXiv:2505.16932 (Polar Express); Li et al. 2025, arXiv:2510.05491
-(NorMuon); Chen et al. 2025, arXiv:2510.12402 (cautious weight decay); karpathy/nanochat at 92d63d4, optim.py.
+Sources: Jordan et al. 2024 (Muon); Amsel et al. 2025, arXiv:2505.16932 (Polar Express); Li et al. 2025,
+arXiv:2510.05491 (NorMuon); Chen et al. 2025, arXiv:2510.12402 (cautious weight decay); karpathy/nanochat at 92d63d4,
+optim.py.
 """
 
 import math

@@ -1,0 +1,108 @@
+"""Compare this package's GPT with recorded numbers of another implementation.
+
+    python scripts/check_golden.py FILE_OR_FOLDER...
+
+A FILE is an .npz of karpathy/nanochat in PyTorch: ``config`` (JSON), ``idx`` and ``targets`` (6, B, T),
+``param/NAME``, ``logits``, ``loss`` and ``grad/NAME`` of batch 0, and after six optimizer steps ``step_losses`` and
+``after/NAME``. A FOLDER is a Hugging Face NanoChat checkpoint with golden.npz beside it: ``input_ids``, ``logits``,
+``loss``, ``grad/NAME``. Prints one JSON line each and exits with 3 if any limit is passed.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+
+import nanochat_np.backend  # noqa: F401  prepares BLAS
+from nanochat_np.interop import huggingface
+from nanochat_np.nn import gpt
+from nanochat_np.nn.gpt_config import GPTConfig, shapes
+from nanochat_np.optim.groups import MuonAdamW, Rates
+
+LIMITS = {"logits": 2e-5, "loss": 1e-6, "gradients": 1e-4, "step_losses": 1e-4, "parameters": 2e-3}
+# The gradient of backout_lambda of a one-layer model is 0 in exact arithmetic: what is recorded is rounding.
+NOISE = 1e-7
+
+
+def main(paths: list[str]) -> int:
+    results = [check(Path(path)) for path in paths]
+    for result in results:
+        print(json.dumps(result))
+    return 0 if paths and all(result["ok"] for result in results) else 3
+
+
+def check(path: Path) -> dict[str, object]:
+    """The largest difference of each kind, and whether all are within LIMITS."""
+    found = of_folder(path) if path.is_dir() else of_file(path)
+    ok = all(value <= LIMITS[name] for name, value in found.items())
+    return {"path": str(path), "ok": ok, **found}
+
+
+def of_file(path: Path) -> dict[str, float]:
+    """Differences from a recording of upstream."""
+    recorded = np.load(path)
+    content = json.loads(str(recorded["config"]))
+    rates = content["lr"]
+    config = GPTConfig(**{name: value for name, value in content.items() if name in GPTConfig.__struct_fields__})
+    weights = {name: recorded[f"param/{name}"].copy() for name in shapes(config)}
+    found = forward_and_gradient(config, weights, recorded["idx"][0], recorded["targets"][0], recorded, str)
+    silent = {name for name in weights if np.linalg.norm(recorded[f"grad/{name}"]) < NOISE}
+    optimizer = MuonAdamW(
+        weights,
+        config.n_embd,
+        Rates(
+            embedding=rates["embedding_lr"],
+            unembedding=rates["unembedding_lr"],
+            matrix=rates["matrix_lr"],
+            scalar=rates["scalar_lr"],
+            weight_decay=rates["weight_decay"],
+        ),
+    )
+    losses = []
+    for it, (idx, targets) in enumerate(zip(recorded["idx"], recorded["targets"], strict=True)):
+        grads = {name: np.zeros_like(value) for name, value in weights.items()}
+        loss, cache = gpt.loss(weights, config, idx, targets)
+        gpt.backward(cache, grads)
+        optimizer.step(grads, lr_multiplier=(it + 1) / 6, momentum=0.85 + 0.02 * it, decay_multiplier=1 - it / 6)
+        losses.append(float(loss))
+    found["step_losses"] = float(np.abs(np.array(losses) - recorded["step_losses"]).max())
+    found["parameters"] = max(
+        relative(weights[name], recorded[f"after/{name}"]) for name in weights if name not in silent
+    )
+    return found
+
+
+def of_folder(path: Path) -> dict[str, float]:
+    """Differences from a recording of transformers."""
+    recorded = np.load(path / "golden.npz")
+    config = huggingface.read_config(path)
+    weights = huggingface.read_weights(path, config)
+    ids = recorded["input_ids"]
+    targets = np.concatenate([ids[:, 1:], np.full((len(ids), 1), -1)], axis=1)
+    return forward_and_gradient(config, weights, ids, targets, recorded, huggingface.hf_name)
+
+
+def forward_and_gradient(config, weights, idx, targets, recorded, named) -> dict[str, float]:  # type: ignore[no-untyped-def]
+    """Differences of logits (absolute), loss (relative) and gradients (relative in norm, the worst)."""
+    logits = gpt.logits(weights, config, idx)
+    loss, cache = gpt.loss(weights, config, idx, targets)
+    grads = {name: np.zeros_like(value) for name, value in weights.items()}
+    gpt.backward(cache, grads)
+    pairs = [(grads[name], recorded[f"grad/{named(name)}"]) for name in weights]
+    return {
+        "logits": float(np.abs(logits - recorded["logits"].reshape(logits.shape)).max()),
+        "loss": float(abs(loss - recorded["loss"]) / abs(recorded["loss"])),
+        "gradients": max(relative(ours[: len(theirs)], theirs) for ours, theirs in pairs),
+    }
+
+
+def relative(ours: np.ndarray, theirs: np.ndarray) -> float:
+    """Norm of the difference over the norm; both below NOISE count as equal."""
+    norm = float(np.linalg.norm(theirs))
+    difference = float(np.linalg.norm(ours - theirs))
+    return difference / norm if norm >= NOISE else difference / NOISE * 1e-6
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
