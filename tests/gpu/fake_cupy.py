@@ -15,9 +15,10 @@ from types import ModuleType, SimpleNamespace
 
 import numpy as np
 
-_FUNCTIONS = "arange bincount empty exp log maximum minimum sqrt vdot where zeros zeros_like"
+_FUNCTIONS = "abs arange bincount concatenate empty empty_like exp log maximum minimum sqrt stack tanh vdot where zeros"
+_FUNCTIONS += " zeros_like"
 _METHODS = "astype copy max mean reshape sum swapaxes transpose"
-_OPERATORS = "add sub mul truediv floordiv pow matmul"
+_OPERATORS = "add sub mul truediv floordiv pow matmul or"
 _COMPARISONS = "eq ne lt le gt ge"
 _PLAIN = (bool, int, float, str, type, type(None), type(Ellipsis), np.generic, np.dtype)
 
@@ -87,6 +88,8 @@ def _plain(value):
         if value._device != Device.current:
             raise ValueError(f"an array of device {value._device} while the current one is {Device.current}")
         return value._values
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
     if isinstance(value, (tuple, slice)):
         parts = (value.start, value.stop, value.step) if isinstance(value, slice) else value
         return (slice if isinstance(value, slice) else lambda *items: items)(*map(_plain, parts))
@@ -115,9 +118,9 @@ def _in_place(function):
 for name in _METHODS.split():
     setattr(ndarray, name, _lifted(getattr(np.ndarray, name)))
 for name in (_OPERATORS + " " + _COMPARISONS).split():
-    setattr(ndarray, f"__{name}__", _lifted(getattr(operator, name)))
+    setattr(ndarray, f"__{name}__", _lifted(getattr(operator, f"__{name}__")))
 for name in _OPERATORS.split():
-    setattr(ndarray, f"__r{name}__", _lifted(_reflected(getattr(operator, name))))
+    setattr(ndarray, f"__r{name}__", _lifted(_reflected(getattr(operator, f"__{name}__"))))
 for name in ("add", "sub", "mul", "truediv"):
     setattr(ndarray, f"__i{name}__", _in_place(getattr(operator, f"i{name}")))
 
