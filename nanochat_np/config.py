@@ -22,6 +22,7 @@ Dtype = Literal["float32", "float64"]
 
 Count = Annotated[int, Meta(ge=0)]
 Positive = Annotated[int, Meta(ge=1)]
+Folder = Annotated[str, Meta(min_length=1)]  # an empty one, of a variable that is not set, would be the current folder
 
 # Shape of the mini-gpt where no flag says otherwise (specification of the character lab, section 2.3).
 MINI_GPT_SHAPE = {"n_layer": 1, "n_head": 4, "n_embd": 16, "block_size": 8}
@@ -53,7 +54,10 @@ class Corpus(Common, frozen=True, kw_only=True):
     ] = "classic"
     data: Annotated[
         str,
-        Meta(description="pydocs, stories, stories:CHARACTERS, shakespeare, or the path of a UTF-8 file or folder"),
+        Meta(
+            description="pydocs, stdlib, stories, stories:CHARACTERS, shakespeare, or the path of a UTF-8 file or "
+            "folder"
+        ),
     ] = "pydocs"
     val_fraction: Annotated[float, Meta(gt=0, lt=1, description="share of the text, its tail, kept for validation")] = (
         0.1
@@ -128,7 +132,7 @@ class TrainConfig(Learning, frozen=True, kw_only=True):
         int, Meta(ge=0, description="save every so many steps; 0 is only at the end (the end is always saved)")
     ] = 2500
     sample_tokens: Annotated[int, Meta(ge=0, description="characters of sample text shown at the end")] = 300
-    out: Annotated[str | None, Meta(description="folder of the run (default: results/train_MODEL_TIME)")] = None
+    out: Annotated[Folder | None, Meta(description="folder of the run (default: results/train_MODEL_TIME)")] = None
     resume: Annotated[
         bool, Meta(description="go on with the run in --out (default: the newest); its own settings apply")
     ] = False
@@ -163,7 +167,7 @@ class AblateConfig(Learning, frozen=True, kw_only=True):
         1339,
     )
     jobs: Annotated[int, Meta(ge=1, description="processes that run variants side by side")] = 1
-    out: Annotated[str, Meta(description="folder of the result files")] = "results"
+    out: Annotated[Folder, Meta(description="folder of the result files")] = "results"
 
 
 class SampleConfig(Common, frozen=True, kw_only=True):
@@ -175,7 +179,7 @@ class SampleConfig(Common, frozen=True, kw_only=True):
     """
 
     checkpoint: Annotated[
-        str | None, Meta(description="folder of a run or of a checkpoint (default: the newest run under results/)")
+        Folder | None, Meta(description="folder of a run or of a checkpoint (default: the newest run under results/)")
     ] = None
     model_kind: Annotated[ModelKind | None, Meta(description="refuse a checkpoint of another architecture")] = None
     prompt: Annotated[str, Meta(description="text to continue")] = ""
@@ -210,7 +214,97 @@ class BenchConfig(Common, frozen=True, kw_only=True):
     what: Annotated[Literal["lab"], Meta(description="what to measure", extra={"positional": True})] = "lab"
     repeats: Annotated[int, Meta(ge=1, description="timed repeats of each case; the median is reported")] = 5
     device: Annotated[str, Meta(pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N")] = "cpu"
-    out: Annotated[str | None, Meta(description="folder of the result (default: results/bench_lab_TIME)")] = None
+    out: Annotated[Folder | None, Meta(description="folder of the result (default: results/bench_lab_TIME)")] = None
+
+
+class TokenizerConfig(Common, frozen=True, kw_only=True):
+    """Train a byte-level BPE tokenizer, compare it with others, or turn text into token ids and back.
+
+    Examples:
+      python -m nanochat_np tokenizer train --data stdlib --vocab-size 4096
+      python -m nanochat_np tokenizer eval
+      python -m nanochat_np tokenizer encode --text "Once upon a time"
+      python -m nanochat_np tokenizer decode --ids 79,110,332
+    """
+
+    action: Annotated[
+        Literal["train", "eval", "encode", "decode"] | None,
+        Meta(description="train, eval, encode or decode", extra={"positional": True}),
+    ] = None
+    data: Annotated[
+        str, Meta(description="train, eval: a built-in text (see train --help), or the path of a UTF-8 file or folder")
+    ] = "stdlib"
+    max_chars: Annotated[
+        int, Meta(ge=1, description="train, eval: read at most so many characters of the text, from its beginning")
+    ] = 2_000_000_000
+    vocab_size: Annotated[
+        int, Meta(ge=265, description="train: tokens, of which 256 are the bytes and 9 are special")
+    ] = 4096
+    out: Annotated[Folder, Meta(description="train: folder of the result")] = "results/tokenizer"
+    tokenizer: Annotated[
+        Folder, Meta(description="eval, encode, decode: folder of a tokenizer, or nanochat's tokenizer.pkl")
+    ] = "results/tokenizer"
+    text: Annotated[str | None, Meta(description="encode: the text")] = None
+    file: Annotated[Folder | None, Meta(description="encode: a UTF-8 file with the text")] = None
+    ids: Annotated[tuple[Count, ...] | None, Meta(description="decode: token ids, separated by commas")] = None
+
+
+class DataConfig(Common, frozen=True, kw_only=True):
+    """Prepare text as shards for pretraining, download shards, or count what is in data.
+
+    Examples:
+      python -m nanochat_np data prepare --data my_texts --out shards
+      python -m nanochat_np data download climbmix --shards 8
+      python -m nanochat_np data stats shards
+    """
+
+    action: Annotated[
+        Literal["prepare", "download", "stats"] | None,
+        Meta(description="prepare, download or stats", extra={"positional": True}),
+    ] = None
+    data: Annotated[
+        Folder | None,
+        Meta(
+            description="prepare, stats: a built-in text (see train --help), climbmix or fineweb-edu once downloaded, "
+            "or the path of a parquet, JSONL or text file or of a folder of them; download: climbmix, fineweb-edu, or "
+            "an address, in whose last part %05d may stand for the number of a shard",
+            extra={"positional": True},
+        ),
+    ] = None
+    out: Annotated[
+        Folder | None,
+        Meta(description="prepare: folder of the shards; download: likewise (default: the cache folder)"),
+    ] = None
+    text_field: Annotated[
+        str, Meta(description="prepare, stats: parquet column or field of JSON objects that has the text")
+    ] = "text"
+    piece_bytes: Annotated[
+        int, Meta(ge=16, description="prepare, stats: cut plain text into documents of at most so many bytes")
+    ] = 2000
+    shard_characters: Annotated[int, Meta(ge=1, description="prepare: characters a shard")] = 250_000_000
+    val_fraction: Annotated[float, Meta(gt=0, lt=1, description="prepare: share of the documents for validation")] = (
+        0.05
+    )
+    val_documents: Annotated[int, Meta(ge=1, description="prepare: documents for validation, at most")] = 20_000
+    shards: Annotated[int, Meta(ge=1, description="download: shards to train on, besides the one for validation")] = 8
+    workers: Annotated[int, Meta(ge=1, le=64, description="download: files at a time")] = 4
+
+
+# Flags that do nothing under a setting.
+_IDLE = {
+    ("optimizer", "adamw"): ("momentum",),
+    ("optimizer", "sgd"): ("beta1", "beta2", "weight_decay"),
+    ("lr_schedule", "constant"): ("warmdown_ratio", "final_lr_frac"),
+}
+
+
+def refuse_idle(config: Optimization, given: frozenset[str]) -> None:
+    """Raise ConfigError for a flag, named on the command line, that would do nothing."""
+    for (setting, value), names in _IDLE.items():
+        idle = [name for name in names if name in given and getattr(config, setting) == value]
+        if idle:
+            flag, other = (f"--{name.replace('_', '-')}" for name in (idle[0], setting))
+            raise ConfigError(f"{flag} does nothing with {other} {value}: leave it out, or choose another {other}")
 
 
 def _resolve_precision(config: Learning) -> dict[str, object]:

@@ -15,6 +15,7 @@ from nanochat_np.infer.sampler import Sampler, check_temperature, greedy, random
 from nanochat_np.infer.text import continue_text
 from nanochat_np.text.character import CharTokenizer
 from nanochat_np.train import checkpoint
+from nanochat_np.train.locate import locate, newest_run
 
 
 class SampleSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,7 +42,7 @@ def run(config: SampleConfig, given: frozenset[str]) -> SampleSummary:
     if not config.greedy:
         check_temperature(config.temperature)
     device = select_device(config.device)
-    folder = checkpoint.locate(Path(config.checkpoint) if config.checkpoint else checkpoint.newest_run(Path("results")))
+    folder = locate(Path(config.checkpoint) if config.checkpoint else newest_run(Path("results")))
     found = checkpoint.load(folder)
     if config.model_kind not in (None, found.meta.model.kind):
         raise CheckpointError(f"{folder}: holds a {found.meta.model.kind}, not the {config.model_kind} asked for")

@@ -16,7 +16,7 @@ from nanochat_np.backend.random import stream
 from nanochat_np.evaluate.bits import bits_per_byte
 from nanochat_np.nn.model import ModelConfig, architecture
 
-_LOGITS = 1 << 19  # computed at a time: they stay in the cache, and the memory of an evaluation is bounded
+_FLOATS = 1 << 21  # held at a time, about: they stay in the cache, and the memory of an evaluation is bounded
 
 
 class Validation(msgspec.Struct, frozen=True):
@@ -80,10 +80,15 @@ def _batches(
     if sample and sample < full * width:
         count = math.ceil(sample / width)
         chosen, rest = np.sort(stream(seed, "validation").choice(full, count, replace=False)), 0
-    per_batch = max(1, _LOGITS // (width * config.vocab_size))
+    per_batch = max(1, _FLOATS // (width * _floats_per_token(config)))
     for start in range(0, len(chosen), per_batch):
         windows = tokens[chosen[start : start + per_batch, None] * width + np.arange(width + 1)]
         yield windows[:, :-1], windows[:, 1:]
     if rest:
         tail = tokens[-rest - 1 :][None, :]
         yield tail[:, :-1], tail[:, 1:]
+
+
+def _floats_per_token(config: ModelConfig) -> int:
+    """What the forward pass keeps for a token: logits, and in each block some 20 vectors and two rows of attention."""
+    return config.vocab_size + config.n_layer * (20 * config.n_embd + 2 * config.n_head * config.block_size)

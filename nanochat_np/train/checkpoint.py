@@ -8,23 +8,26 @@
 Batches and schedule are functions of the step (`data.batches`, `optim.schedule`), so the step is their whole state.
 """
 
-import contextlib
+import hashlib
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 import numpy as np
 import safetensors
 import safetensors.numpy
 
+from nanochat_np.config import Dtype
 from nanochat_np.errors import CheckpointError
 from nanochat_np.nn.model import ModelConfig, architecture
-from nanochat_np.train.files import replace_file, sha256_of, sync_folder, told_as, write_synced
+from nanochat_np.train.files import beside, replace_file, sha256_of, sync_folder, told_as, write_synced
 
 FORMAT = 1  # of this layout; a reader refuses what is newer than itself
-MODEL, STATE, META = "model.safetensors", "state.safetensors", "meta.json"
+MODEL, STATE, META, LATEST = "model.safetensors", "state.safetensors", "meta.json", "latest"
+STATE_ARRAYS = ("m", "v", "recent_losses")
+_TYPE_NAMES = {"float32": "F32", "float64": "F64"}  # of safetensors
 
 
 class FileRecord(msgspec.Struct, frozen=True):
@@ -35,12 +38,11 @@ class FileRecord(msgspec.Struct, frozen=True):
 
 
 class Meta(msgspec.Struct, frozen=True, kw_only=True):
-    """meta.json."""
+    """What meta.json says of a checkpoint."""
 
-    format: int = FORMAT
     step: int
     model: ModelConfig
-    dtype: str
+    dtype: Dtype
     style: str
     characters: str  # the tokenizer's vocabulary after BOS
     dataset_sha256: str
@@ -56,76 +58,83 @@ class Checkpoint(msgspec.Struct, frozen=True):
     state: dict[str, np.ndarray]
 
 
+class _Version(msgspec.Struct):
+    format: Annotated[int, msgspec.Meta(ge=1)]
+
+
+class _MetaFile(_Version):
+    """The content of meta.json; ``sha256`` is that of the text of ``meta``."""
+
+    sha256: str
+    meta: msgspec.Raw
+
+
 def save(folder: Path, checkpoint: Checkpoint) -> Path:
     """Write ``checkpoint`` under ``folder`` (a run's ``checkpoints``) and return its own folder.
 
-    Raises CheckpointError where that fails (disk full, no permission); what was there before stays as it was.
+    A checkpoint of the same step makes way: training goes on from the newest sound one, so that one was damaged.
+    Raises CheckpointError where writing fails (disk full, no permission); older checkpoints stay as they were.
     """
     target = folder / f"step_{checkpoint.meta.step:06d}"
-    beside = folder / f".{target.name}.{os.getpid()}"
     with told_as(CheckpointError, f"cannot save checkpoint {target}; older ones are untouched"):
         try:
-            beside.mkdir(parents=True)
+            beside(target).mkdir(parents=True, exist_ok=True)
             files = {}
             for name, arrays in ((MODEL, checkpoint.weights), (STATE, checkpoint.state)):
                 content = safetensors.numpy.save({key: np.ascontiguousarray(value) for key, value in arrays.items()})
-                write_synced(beside / name, content)
-                files[name] = FileRecord(bytes=len(content), sha256=sha256_of(beside / name))
+                write_synced(beside(target) / name, content)
+                files[name] = FileRecord(bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
             meta = msgspec.structs.replace(checkpoint.meta, files=files)
-            write_synced(beside / META, msgspec.json.format(msgspec.json.encode(meta)))
-            sync_folder(beside)
-            _put_in_place(beside, target)
-            replace_file(folder / "latest", target.name.encode() + b"\n")
+            write_synced(beside(target) / META, _encoded(meta))
+            sync_folder(beside(target))
+            if target.exists():
+                shutil.rmtree(target)
+            os.replace(beside(target), target)
+            sync_folder(folder)
+            replace_file(folder / LATEST, target.name.encode() + b"\n")
         finally:
-            shutil.rmtree(beside, ignore_errors=True)
+            shutil.rmtree(beside(target), ignore_errors=True)
     return target
-
-
-def _put_in_place(beside: Path, target: Path) -> None:
-    """Rename; a damaged checkpoint of the same step, left by an earlier run, makes way first."""
-    old = target.with_name(f".{target.name}.old")
-    if target.exists():
-        shutil.rmtree(old, ignore_errors=True)
-        os.replace(target, old)
-    os.replace(beside, target)
-    sync_folder(target.parent)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def load(folder: Path) -> Checkpoint:
     """Read and verify the checkpoint in ``folder``.
 
-    Sizes, hashes and shapes are compared before any array is made.  Raises CheckpointError that names what is wrong.
+    Sizes, hashes, shapes and types are compared before any array is made.  Raises CheckpointError that names the file
+    and what is wrong with it.
     """
     meta = read_meta(folder)
     for name in (MODEL, STATE):
         _verify_file(folder / name, meta.files.get(name))
-    _verify_shapes(folder / MODEL, meta)
     with told_as(CheckpointError, f"cannot read checkpoint {folder}"):
+        _verify_arrays(folder, meta)
         weights = safetensors.numpy.load_file(folder / MODEL)
         state = safetensors.numpy.load_file(folder / STATE)
     return Checkpoint(meta=meta, weights=weights, state=state)
 
 
 def read_meta(folder: Path) -> Meta:
-    """Only meta.json of a checkpoint, checked for its format."""
-
-    class Version(msgspec.Struct):
-        format: int
-
-    if not folder.is_dir():
-        raise CheckpointError(f"no checkpoint at {folder}: train one with python -m nanochat_np train")
+    """Only meta.json of a checkpoint, verified."""
+    path = folder / META
     with told_as(CheckpointError, f"cannot read checkpoint {folder}"):
-        content = (folder / META).read_bytes()
+        if not folder.is_dir():
+            raise CheckpointError(f"no checkpoint at {folder}: train one with python -m nanochat_np train")
+        content = path.read_bytes()
     try:
-        version = msgspec.json.decode(content, type=Version).format
+        version = msgspec.json.decode(content, type=_Version).format
         if version > FORMAT:
-            raise CheckpointError(
-                f"{folder / META}: format {version} is newer than this program's {FORMAT}: update nanochat-np"
-            )
-        return msgspec.json.decode(content, type=Meta)
-    except msgspec.DecodeError as error:
-        raise CheckpointError(f"{folder / META}: damaged ({error})") from error
+            raise CheckpointError(f"{path}: format {version} is newer than this program's {FORMAT}: update nanochat-np")
+        file = msgspec.json.decode(content, type=_MetaFile)
+        if hashlib.sha256(file.meta).hexdigest() != file.sha256:
+            raise CheckpointError(f"{path}: damaged, its sha256 is not the one that was written")
+        return msgspec.json.decode(file.meta, type=Meta)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{path}: damaged ({error})") from error
+
+
+def _encoded(meta: Meta) -> bytes:
+    text = msgspec.json.format(msgspec.json.encode(meta))
+    return msgspec.json.encode(_MetaFile(FORMAT, hashlib.sha256(text).hexdigest(), msgspec.Raw(text))) + b"\n"
 
 
 def _verify_file(path: Path, record: FileRecord | None) -> None:
@@ -139,60 +148,30 @@ def _verify_file(path: Path, record: FileRecord | None) -> None:
             raise CheckpointError(f"{path}: damaged, its sha256 is not the one that was written")
 
 
-def _verify_shapes(path: Path, meta: Meta) -> None:
+def _verify_arrays(folder: Path, meta: Meta) -> None:
+    """The weights are those of the model, by name, shape and type, and the state is complete."""
     try:
-        expected = architecture(meta.model.kind).shapes(meta.model)
+        shapes = architecture(meta.model.kind).shapes(meta.model)
     except KeyError:
-        raise CheckpointError(f"{path.parent / META}: unknown model kind {meta.model.kind!r}") from None
-    with safetensors.safe_open(path, "numpy") as file:
-        found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118, it is no dict
-    if found != expected:
-        wrong = sorted(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
-        raise CheckpointError(
-            f"{path}: {wrong[0]} is {found.get(wrong[0], 'missing')}, "
-            f"the model's settings say {expected.get(wrong[0], 'nothing of it')}"
-        )
+        raise CheckpointError(f"{folder / META}: unknown model kind {meta.model.kind!r}") from None
+    expected: dict[str, object] = {name: (shape, _TYPE_NAMES[meta.dtype]) for name, shape in shapes.items()}
+    found = _arrays(folder / MODEL)
+    for name in sorted(found.keys() | expected.keys()):
+        if found.get(name) != expected.get(name):
+            raise CheckpointError(
+                f"{folder / MODEL}: {name} is {found.get(name, 'missing')}, "
+                f"the model's settings say {expected.get(name, 'nothing of it')}"
+            )
+    missing = sorted(set(STATE_ARRAYS) - _arrays(folder / STATE).keys())
+    if missing:
+        raise CheckpointError(f"{folder / STATE}: {missing[0]} is missing")
 
 
-def step_folders(folder: Path) -> list[Path]:
-    """The checkpoints of a run, newest first."""
-    return sorted(folder.glob("step_[0-9]*"), key=lambda path: int(path.name[5:]), reverse=True)
-
-
-def load_newest(folder: Path, note: Callable[[str], None]) -> Checkpoint | None:
-    """The newest sound checkpoint of a run, or None where there is none at all.
-
-    A damaged one is named through ``note`` and passed over.  Raises CheckpointError where all are damaged.
-    """
-    folders = step_folders(folder)
-    for path in folders:
-        try:
-            return load(path)
-        except CheckpointError as error:
-            note(f"passing over a checkpoint: {error}")
-    if folders:
-        raise CheckpointError(f"{folder}: none of its {len(folders)} checkpoints is sound: start anew in another --out")
-    return None
-
-
-def locate(path: Path) -> Path:
-    """The checkpoint folder that a run folder, a ``checkpoints`` folder or a checkpoint folder means."""
-    if (path / META).exists() or not path.is_dir():
-        return path
-    checkpoints = path / "checkpoints" if (path / "checkpoints").is_dir() else path
-    with contextlib.suppress(OSError):
-        return checkpoints / (checkpoints / "latest").read_text().strip()
-    folders = step_folders(checkpoints)
-    if not folders:
-        raise CheckpointError(f"no checkpoint in {path}: train one with python -m nanochat_np train")
-    return folders[0]
-
-
-def newest_run(results: Path) -> Path:
-    """The run under ``results`` whose checkpoint was written last.  Raises CheckpointError where there is none."""
-    marks = list(results.glob("*/checkpoints/latest"))
-    if not marks:
-        raise CheckpointError(
-            f"no trained model under {results}/: make one with python -m nanochat_np train, or name one with --checkpoint"
-        )
-    return max(marks, key=lambda mark: mark.stat().st_mtime_ns).parent.parent
+def _arrays(path: Path) -> dict[str, object]:
+    """Shape and type of each array in a file, of which only the head is read."""
+    try:
+        with safetensors.safe_open(path, "numpy") as file:
+            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118, it is no dict
+            return {name: (tuple(part.get_shape()), part.get_dtype()) for name, part in slices.items()}
+    except safetensors.SafetensorError as error:
+        raise CheckpointError(f"{path}: damaged ({error})") from error

@@ -3,8 +3,23 @@
 import contextlib
 import hashlib
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+
+
+def beside(path: Path) -> Path:
+    """Where this process writes what will become ``path``."""
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what processes that were killed have left `beside` the files of ``folder``."""
+    for path in folder.glob(".*.tmp"):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def write_synced(path: Path, content: bytes) -> None:
@@ -17,13 +32,12 @@ def write_synced(path: Path, content: bytes) -> None:
 
 def replace_file(path: Path, content: bytes) -> None:
     """Put ``content`` in the place of ``path`` at one stroke."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        write_synced(beside, content)
-        os.replace(beside, path)
+        write_synced(beside(path), content)
+        os.replace(beside(path), path)
     except BaseException:
         with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)
+            beside(path).unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
 
@@ -47,8 +61,9 @@ def sha256_of(path: Path) -> str:
 
 @contextlib.contextmanager
 def told_as(error: type[Exception], doing: str) -> Iterator[None]:
-    """Turn an OSError into ``error`` with one line: what was being done, the path, the reason."""
+    """Turn an OSError into ``error`` with one line: what was being done, the reason, and the path where it is known."""
     try:
         yield
     except OSError as cause:
-        raise error(f"{doing}: {cause.strerror or cause} ({cause.filename})") from cause
+        where = f" ({os.fsdecode(cause.filename)})" if isinstance(cause.filename, str | bytes) else ""
+        raise error(f"{doing}: {cause.strerror or cause}{where}") from cause

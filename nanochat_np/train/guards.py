@@ -14,6 +14,10 @@ class MemoryDriftGuard:
     def __init__(self, ratio: float, window: int) -> None:
         """Allow ``ratio`` times the baseline; 0 switches the guard off."""
         self._ratio, self._window = ratio, window
+        self.restart()
+
+    def restart(self) -> None:
+        """Take a new baseline: something has begun that may rightly need more memory."""
         self._seen = 0
         self.baseline = 0
 

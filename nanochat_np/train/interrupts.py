@@ -1,19 +1,23 @@
-"""Ctrl-C and SIGTERM asked for once end the work at the next step; a second time they end it at once."""
+"""Ctrl-C and SIGTERM: while there is nothing to lose they end the work at once, in training at the next step.
+
+Python hears of a signal when a call of compiled code returns.
+"""
 
 import contextlib
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 
 class StopRequest:
-    """Whether somebody asked to stop."""
+    """Whether somebody asked to stop.  Who asks a second time does not want to wait."""
 
     def __init__(self) -> None:
         self.asked = False
 
-    def _handle(self, number: int, frame: FrameType | None) -> None:
+    def handle(self, number: int, frame: FrameType | None) -> None:
+        """Take a signal.  Raises KeyboardInterrupt from the second one on."""
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True
@@ -21,14 +25,32 @@ class StopRequest:
 
 @contextlib.contextmanager
 def stop_request() -> Iterator[StopRequest]:
-    """While this is open SIGINT and SIGTERM set ``asked``.  Outside the main thread signals are left alone."""
+    """While this is open SIGINT and SIGTERM set ``asked``; the second of them raises KeyboardInterrupt."""
     request = StopRequest()
+    with _handled(request.handle):
+        yield request
+
+
+@contextlib.contextmanager
+def stop_at_once() -> Iterator[None]:
+    """While this is open SIGTERM raises KeyboardInterrupt, as SIGINT does: both end in clean-up and a line."""
+    with _handled(signal.default_int_handler):
+        yield
+
+
+@contextlib.contextmanager
+def _handled(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
+    """Handle SIGINT and SIGTERM so, each unless this process was told to ignore it.
+
+    Outside the main thread, where that is impossible, signals are left alone.
+    """
     if threading.current_thread() is not threading.main_thread():
-        yield request
+        yield
         return
-    previous = {number: signal.signal(number, request._handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    heeded = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) is not signal.SIG_IGN]
+    previous = {number: signal.signal(number, handler) for number in heeded}
     try:
-        yield request
+        yield
     finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        for number, before in previous.items():
+            signal.signal(number, before)

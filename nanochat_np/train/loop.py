@@ -3,8 +3,12 @@
 Steps are taken in chunks that end where something has to happen (an evaluation, a checkpoint, the end) or after about a
 tenth of a second, so that compiled code can run many steps in a call while the display, the log and Ctrl-C stay quick.
 How steps fall into chunks changes nothing: everything a step depends on is a function of its number.
+
+A step that has a checkpoint is saved first and then validated, from the file.  A resumed run stands just before that
+validation, so whatever ended the one before, the events of both together are those of one that nothing ended.
 """
 
+import math
 import time
 from collections import deque
 from pathlib import Path
@@ -17,7 +21,7 @@ from nanochat_np.backend.device import Device
 from nanochat_np.config import TrainConfig
 from nanochat_np.data.batches import window_starts
 from nanochat_np.data.dataset import Dataset
-from nanochat_np.errors import Interrupted, RunError
+from nanochat_np.errors import Interrupted, MemoryDrift, RunError
 from nanochat_np.evaluate.validation import Validation, validate
 from nanochat_np.optim.schedule import lr_multipliers
 from nanochat_np.train import checkpoint
@@ -28,6 +32,7 @@ from nanochat_np.train.trainer import Trainer, load_state, state_of, weights
 
 LAST_N = 50  # losses in the mean that a summary reports
 _CHUNK_SECONDS = 0.1
+_CHUNK_STEPS, _CHUNK_TOKENS = 10_000, 1 << 20  # bounds on the memory of a chunk: its log and its windows
 
 
 class Reporter(Protocol):
@@ -56,27 +61,48 @@ class TrainingLoop:
         self.step = 0
         self.train_seconds = 0.0
         self.recent_losses: deque[float] = deque(maxlen=LAST_N)
-        self.saved: Path | None = None  # the checkpoint of this very step
+        self.checkpoint: Path | None = None  # the newest
+        self._saved_step: int | None = None  # the step of that
         self._guard = MemoryDriftGuard(config.memory_guard_ratio, config.memory_guard_window)
         self._evaluated = False
 
-    def resume(self, found: checkpoint.Checkpoint) -> None:
-        """Stand where ``found`` was saved."""
-        load_state(self.trainer, found)
-        self.step, self.train_seconds = found.meta.step, found.meta.train_seconds
-        self.recent_losses.extend(found.state["recent_losses"].tolist())
+    @property
+    def saved(self) -> Path | None:
+        """The checkpoint of this very step."""
+        return self.checkpoint if self._saved_step == self.step else None
+
+    def begin(self, found: tuple[Path, checkpoint.Checkpoint] | None) -> None:
+        """Stand where the checkpoint ``found`` was saved, or at step 0, and open the log."""
+        if found is not None:
+            self.checkpoint, content = found
+            load_state(self.trainer, content)
+            self.step = self._saved_step = content.meta.step
+            self.train_seconds = content.meta.train_seconds
+            self.recent_losses.extend(content.state["recent_losses"].tolist())
+        self.run.open_metrics(self.step)
+        if self.checkpoint is not None:
+            self._log_checkpoint(self.checkpoint)
 
     def to_end(self) -> Validation:
         """Take the steps that are left; returns the validation of the last checkpoint, read back from its file."""
-        if self.config.eval_every and self.step == 0 and self.config.steps:
-            self._evaluate()
-        chunk = 1
-        while self.step < self.config.steps:
-            seconds = self._advance(min(chunk, self._next_stop() - self.step))
-            chunk = max(1, min(2 * chunk, int(chunk * _CHUNK_SECONDS / max(seconds, 1e-9))))
-            self._after_chunk()
-        self._save()
-        return self._evaluate()
+        count = 1
+        with np.errstate(all="ignore"):  # what is not finite is looked for and told
+            self._evaluate_if_due()
+            while self.step < self.config.steps:
+                count = min(count, self._next_stop() - self.step)
+                seconds = self._advance(count)
+                if _is_multiple(self.step, self.config.checkpoint_every):
+                    self._save()
+                self._pause()
+                self._evaluate_if_due()
+                count = self._next_count(count, seconds)
+            self._save()
+            return self._evaluate()
+
+    def _next_count(self, count: int, seconds: float) -> int:
+        """How many steps to take after ``count`` took so long: at most twice as many."""
+        most = min(_CHUNK_STEPS, _CHUNK_TOKENS // self._tokens_per_step())
+        return max(1, min(2 * count, int(count * _CHUNK_SECONDS / seconds), most))
 
     def _next_stop(self) -> int:
         """The next step after which something has to happen."""
@@ -101,98 +127,100 @@ class TrainingLoop:
         )
         begin = time.perf_counter()
         losses, norms = self.trainer.advance(first, starts, lrs)
-        seconds = time.perf_counter() - begin
+        seconds = max(time.perf_counter() - begin, 1e-9)
         self.train_seconds += seconds
         self.step += count
-        self.saved = None
+        wrong = np.flatnonzero(~np.isfinite(losses))
+        kept = count if not wrong.size else int(wrong[0]) + 1  # steps after a loss that is not finite mean nothing
         self.run.log(
             {"event": "step", "step": first + k + 1, "loss": loss, "lr": lr, "grad_norm": norm}
-            for k, (loss, lr, norm) in enumerate(zip(losses.tolist(), lrs.tolist(), norms.tolist(), strict=True))
+            for k, (loss, lr, norm) in enumerate(np.stack([losses, lrs, norms], axis=1)[:kept].tolist())
         )
+        if wrong.size:
+            raise self._not_finite(f"the loss ({losses[wrong[0]]})", first + kept)
         self.recent_losses.extend(losses.tolist())
-        self._require_finite(losses, first)
-        tokens = count * config.batch_size * self.trainer.config.block_size
         self.reporter.update(
             self.step,
             loss=float(np.mean(self.recent_losses)),
             lr=float(lrs[-1]),
             norm=float(norms[-1]),
-            **{"tok/s": tokens / seconds},
+            **{"tok/s": count * self._tokens_per_step() / seconds},
         )
         return seconds
 
-    def _after_chunk(self) -> None:
-        """What the step reached calls for: checkpoint first, evaluation of what was written after it."""
-        at_end = self.step == self.config.steps
-        self._guard.observe(self.device.memory_bytes())
-        if _is_multiple(self.step, self.config.checkpoint_every) and not at_end:
-            self._save()
-        if _is_multiple(self.step, self.config.eval_every) and not at_end:
-            self._evaluate()
-        if self.stop.asked and not at_end:
+    def _tokens_per_step(self) -> int:
+        return self.config.batch_size * self.trainer.config.block_size
+
+    def _pause(self) -> None:
+        """Between two chunks, or two batches of an evaluation: whether the work has to end here."""
+        try:
+            self._guard.observe(self.device.memory_bytes())
+        except MemoryDrift as drift:
+            raise MemoryDrift(f"{drift}; saved in {self._save()}: go on from there with --resume") from None
+        self._stop_if_asked()
+
+    def _stop_if_asked(self) -> None:
+        if self.stop.asked:
             raise Interrupted(self.step, self._save())
 
     def _save(self) -> Path:
         """Write a checkpoint of this step, unless it is written already."""
-        if self.saved is None:
-            if not np.isfinite(to_numpy(self.trainer.p)).all():
-                raise self._not_finite("a parameter", self.step)
-            meta = checkpoint.Meta(
-                step=self.step,
-                model=self.trainer.config,
-                dtype=str(self.trainer.p.dtype),
-                style=self.config.style,
-                characters=self.dataset.tokenizer.characters,
-                dataset_sha256=self.dataset.sha256,
-                train_seconds=self.train_seconds,
-            )
-            state = state_of(self.trainer) | {"recent_losses": np.array(self.recent_losses, np.float64)}
-            self.saved = checkpoint.save(
-                self.run.checkpoints, checkpoint.Checkpoint(meta=meta, weights=weights(self.trainer), state=state)
-            )
-            self.run.log([{"event": "checkpoint", "step": self.step, "path": self.saved.name}])
-        return self.saved
+        if self.saved is not None:
+            return self.saved
+        if not np.isfinite(to_numpy(self.trainer.p)).all():
+            raise self._not_finite("a parameter", self.step)
+        meta = checkpoint.Meta(
+            step=self.step,
+            model=self.trainer.config,
+            dtype=self.trainer.p.dtype.name,
+            style=self.config.style,
+            characters=self.dataset.tokenizer.characters,
+            dataset_sha256=self.dataset.sha256,
+            train_seconds=self.train_seconds,
+        )
+        state = state_of(self.trainer) | {"recent_losses": np.array(self.recent_losses, np.float64)}
+        content = checkpoint.Checkpoint(meta=meta, weights=weights(self.trainer), state=state)
+        self.checkpoint = checkpoint.save(self.run.checkpoints, content)
+        self._saved_step = self.step
+        self._log_checkpoint(self.checkpoint)
+        return self.checkpoint
+
+    def _log_checkpoint(self, path: Path) -> None:
+        self.run.log([{"event": "checkpoint", "step": self.step, "path": path.name}])
+
+    def _evaluate_if_due(self) -> None:
+        if self.step < self.config.steps and _is_multiple(self.step, self.config.eval_every):
+            self._evaluate()
 
     def _evaluate(self) -> Validation:
         """Validate; what was just saved is read back from its file, so that the figure is the file's."""
         begin = time.perf_counter()
-        values = checkpoint.load(self.saved).weights if self.saved else weights(self.trainer)
         found = validate(
             self.trainer.config,
-            values,
+            checkpoint.load(self.saved).weights if self.saved else weights(self.trainer),
             self.dataset.val,
             self.dataset.byte_lengths,
             self.device,
             sample=self.config.val_tokens,
             seed=self.config.seed,
-            observe=self._observe_evaluation if self._evaluated else lambda: None,
+            # The first evaluation may rightly take more memory than training did; it is part of the baseline.
+            observe=self._pause if self._evaluated else self._stop_if_asked,
         )
-        self._evaluated = True
+        if not self._evaluated:
+            self._guard.restart()
+            self._evaluated = True
+        seconds = time.perf_counter() - begin
         self.run.log(
-            [
-                {
-                    "event": "eval",
-                    "step": self.step,
-                    "val_loss": found.loss,
-                    "val_bpb": found.bpb,
-                    "seconds": time.perf_counter() - begin,
-                }
-            ]
+            [{"event": "eval", "step": self.step, "val_loss": found.loss, "val_bpb": found.bpb, "seconds": seconds}]
         )
+        if not math.isfinite(found.loss):
+            raise self._not_finite(f"the validation loss ({found.loss})", self.step)
         self.reporter.note(f"step {self.step}: validation loss {found.loss:.4f}, {found.bpb:.4f} bits per byte")
         return found
 
-    def _observe_evaluation(self) -> None:
-        self._guard.observe(self.device.memory_bytes())
-
-    def _require_finite(self, losses: np.ndarray, first: int) -> None:
-        wrong = np.flatnonzero(~np.isfinite(losses))
-        if wrong.size:
-            raise self._not_finite(f"the loss ({losses[wrong[0]]})", first + int(wrong[0]) + 1)
-
     def _not_finite(self, what: str, step: int) -> RunError:
-        kept = checkpoint.step_folders(self.run.checkpoints)
-        last = f"the last good checkpoint is {kept[0]}" if kept else "there is no checkpoint yet"
+        self.run.log([{"event": "not_finite", "step": step, "what": what}])
+        last = f"the last good checkpoint is {self.checkpoint}" if self.checkpoint else "there is no checkpoint yet"
         return RunError(f"{what} is not finite at step {step}: lower --lr or set --grad-clip; {last}")
 
 

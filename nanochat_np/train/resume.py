@@ -5,13 +5,15 @@ from typing import Any
 
 import msgspec
 
-from nanochat_np.config import TrainConfig
+from nanochat_np.config import Common, TrainConfig
 from nanochat_np.errors import CheckpointError, ConfigError
 from nanochat_np.train.run_folder import SCHEMA, RunFolder
 
-# Flags that change what is shown, kept or how long it goes on, but not what a step computes.
-FREE = {"json", "quiet", "debug", "threads", "out", "resume", "steps", "eval_every", "checkpoint_every", "val_tokens"}
-FREE |= {"sample_tokens", "memory_guard_ratio", "memory_guard_window", "device"}
+# Flags of this call alone, whatever the run was begun with.
+OWN = {*Common.__struct_fields__, "out", "resume"}
+# Flags that change what is kept or how long it goes on, but not what a step computes.
+FREE = {"steps", "eval_every", "checkpoint_every", "val_tokens", "sample_tokens", "device"}
+FREE |= {"memory_guard_ratio", "memory_guard_window"}
 
 
 def resumed_config(run: RunFolder, config: TrainConfig, given: frozenset[str]) -> TrainConfig | None:
@@ -23,13 +25,14 @@ def resumed_config(run: RunFolder, config: TrainConfig, given: frozenset[str]) -
     if content is None:
         return None
     saved = stored_config(content, run.config_path)
-    for name in sorted(given - FREE):
+    for name in sorted(given - OWN - FREE):
         if getattr(config, name) != getattr(saved, name):
             raise ConfigError(
                 f"--{name.replace('_', '-')} {getattr(config, name)}: the run in {run.path} has "
                 f"{getattr(saved, name)}; leave it out to go on, or start anew in another --out"
             )
-    return msgspec.structs.replace(saved, **{name: getattr(config, name) for name in (given & FREE) | {"resume"}})
+    changes = {name: getattr(config, name) for name in OWN | (given & FREE)}
+    return msgspec.structs.replace(saved, **changes).resolved()
 
 
 def stored_config(content: dict[str, Any], path: Path) -> TrainConfig:

@@ -1,5 +1,6 @@
 """From settings to a finished run: data, trainer, folder, loop, summary."""
 
+import sys
 import time
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from nanochat_np.backend.device import Device, select_device
 from nanochat_np.backend.random import stream
 from nanochat_np.config import TrainConfig
 from nanochat_np.data.dataset import Dataset, load_dataset, require_window
-from nanochat_np.errors import CheckpointError, DataError
+from nanochat_np.errors import CheckpointError, ConfigError, DataError, Interrupted
 from nanochat_np.evaluate.baselines import baselines
 from nanochat_np.evaluate.validation import Validation, validate
 from nanochat_np.infer.engine import Engine
@@ -19,7 +20,9 @@ from nanochat_np.nn.model import ModelConfig
 from nanochat_np.train import checkpoint
 from nanochat_np.train.env_record import env_record
 from nanochat_np.train.interrupts import stop_request
+from nanochat_np.train.locate import load_newest
 from nanochat_np.train.loop import Reporter, TrainingLoop
+from nanochat_np.train.resume import config_record
 from nanochat_np.train.run_folder import RunFolder
 from nanochat_np.train.summary import TrainSummary
 from nanochat_np.train.trainer import Trainer, make_trainer, n_parameters, weights
@@ -58,7 +61,7 @@ def prepare(config: TrainConfig) -> Prepared:
     model = model_config(config, dataset.tokenizer.vocab_size)
     require_window(dataset, model.block_size)
     trainer = make_trainer(config, model, config.seed, dataset.train, device)
-    trainer.warm_up()
+    trainer.warm_up(config.batch_size)
     return Prepared(config, dataset, device, trainer)
 
 
@@ -68,36 +71,35 @@ def train(prepared: Prepared, run: RunFolder, reporter: Reporter, started: float
     ``started`` is the time.perf_counter() at which start-up began.
     """
     config, dataset, device, trainer = prepared.config, prepared.dataset, prepared.device, prepared.trainer
-    found = checkpoint.load_newest(run.checkpoints, reporter.note)
-    _require_same(found, prepared, run.checkpoints)
+    found = load_newest(run.checkpoints, reporter.note)
+    if found is not None:
+        _require_same(found[1].meta, prepared, run.path)
+        reporter.note(f"going on from step {found[1].meta.step}")
+    run.write_json("config.json", config_record(config, sys.argv))
     run.write_json("env.json", env_record(device, dataset.name, dataset.sha256))
     begin = time.perf_counter()
     with stop_request() as stop:
         loop = TrainingLoop(config, dataset, trainer, device, run, reporter, stop)
-        if found is not None:
-            loop.resume(found)
-            reporter.note(f"going on from step {loop.step}")
-        run.open_metrics(loop.step)
-        steps_before, seconds_before = loop.step, loop.train_seconds
+        loop.begin(found)
+        del found  # its arrays are in the trainer now
         validation = loop.to_end()
     wall_seconds = time.perf_counter() - begin
-    summary = _summary(prepared, loop, validation, run.path, begin - started, wall_seconds)
-    run.write_json("summary.json", summary)
+    try:
+        summary = _summary(prepared, loop, validation, run.path, begin - started, wall_seconds)
+        run.write_json("summary.json", summary)
+    except KeyboardInterrupt:
+        raise Interrupted(loop.step, str(loop.saved)) from None
     return summary
 
 
-def _require_same(found: checkpoint.Checkpoint | None, prepared: Prepared, folder: Path) -> None:
-    """Raise unless a checkpoint belongs to the data and the model of this run, and lies before its end."""
-    if found is None:
-        return
-    if found.meta.dataset_sha256 != prepared.dataset.sha256:
-        raise DataError(f"--data {prepared.config.data}: not the text that the run in {folder.parent} began with")
-    if found.meta.model != prepared.trainer.config:
-        raise CheckpointError(f"{folder}: holds another model than config.json describes")
-    if found.meta.step > prepared.config.steps:
-        raise CheckpointError(
-            f"{folder}: stands at step {found.meta.step} already, past --steps {prepared.config.steps}: ask for more"
-        )
+def _require_same(meta: checkpoint.Meta, prepared: Prepared, run: Path) -> None:
+    """Raise unless a checkpoint belongs to the data and the model of this run, and does not lie past its end."""
+    if meta.dataset_sha256 != prepared.dataset.sha256:
+        raise DataError(f"--data {prepared.config.data}: not the text that the run in {run} began with")
+    if meta.model != prepared.trainer.config:
+        raise CheckpointError(f"{run}: its checkpoints hold another model than its config.json describes")
+    if meta.step > prepared.config.steps:
+        raise ConfigError(f"--steps {prepared.config.steps}: the run in {run} is at step {meta.step} already")
 
 
 def _summary(

@@ -1,5 +1,6 @@
 """The folder of a run: one at a time writes to it, and what it holds survives a kill."""
 
+import contextlib
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,9 +11,20 @@ import filelock
 import msgspec
 
 from nanochat_np.errors import CheckpointError, ConfigError, RunError
-from nanochat_np.train.files import replace_file, told_as
+from nanochat_np.train.files import remove_leftovers, replace_file, told_as
+from nanochat_np.train.locate import step_folders
 
 SCHEMA = 1  # of config.json, metrics.jsonl and summary.json
+LOCK = ".lock"
+
+
+class _Version(msgspec.Struct):
+    schema: int
+
+
+class _Event(msgspec.Struct):
+    event: str
+    step: int
 
 
 class RunFolder:
@@ -24,7 +36,8 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.checkpoints = path / "checkpoints"
-        self._lock = filelock.FileLock(path / ".lock", blocking=False)
+        self.config_path = path / "config.json"
+        self._lock = filelock.FileLock(path / LOCK, blocking=False)
         self._metrics: Any = None
 
     def __enter__(self) -> "RunFolder":
@@ -36,18 +49,22 @@ class RunFolder:
                 raise ConfigError(
                     f"--out {self.path}: another process is training there: wait for it, or choose another folder"
                 ) from None
+            for folder in (self.path, self.checkpoints):
+                remove_leftovers(folder)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._metrics is not None:
-            self._metrics.close()
+            with contextlib.suppress(OSError):  # what could not be written has been told by `log`
+                self._metrics.close()
         self._lock.release()
 
-    @property
-    def config_path(self) -> Path:
-        return self.path / "config.json"
+    def holds_run(self) -> bool:
+        """Whether a run was begun here.  Raises ConfigError where the system does not let us look."""
+        with told_as(ConfigError, f"--out {self.path}: cannot be read"):
+            return self.config_path.exists() or bool(step_folders(self.checkpoints))
 
     def write_json(self, name: str, content: Any) -> None:
         """Write ``name`` whole, indented."""
@@ -55,50 +72,63 @@ class RunFolder:
             replace_file(self.path / name, msgspec.json.format(msgspec.json.encode(content)) + b"\n")
 
     def read_config(self) -> dict[str, Any] | None:
-        """The settings of the run that the folder holds, or None where it holds none.  Raises CheckpointError."""
-        if not self.config_path.exists():
+        """The content of config.json, or None where the folder holds no run.  Raises CheckpointError."""
+        if not self.holds_run():
             return None
+        with told_as(CheckpointError, f"cannot go on with {self.path}"):
+            text = self.config_path.read_bytes()
         try:
-            content: dict[str, Any] = msgspec.json.decode(self.config_path.read_bytes(), type=dict)
-        except (OSError, msgspec.DecodeError) as error:
+            schema = msgspec.json.decode(text, type=_Version).schema
+            content: dict[str, Any] = msgspec.json.decode(text)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise CheckpointError(f"{self.config_path}: damaged ({error})") from error
-        if content.get("schema", 0) > SCHEMA:
+        if schema > SCHEMA:
             raise CheckpointError(f"{self.config_path}: of a newer program: update nanochat-np")
         return content
 
-    def open_metrics(self, up_to_step: int) -> None:
-        """Open metrics.jsonl to append, dropping events past ``up_to_step``: those steps will be taken again."""
+    def open_metrics(self, step: int) -> None:
+        """Open metrics.jsonl to append to what led to the state after ``step``; what came later will come again."""
         path = self.path / "metrics.jsonl"
         with told_as(RunError, f"cannot write {path}"):
             if path.exists():
-                kept = [line for line in path.read_bytes().splitlines(keepends=True) if _step_of(line) <= up_to_step]
+                kept = [line for line in path.read_bytes().splitlines(keepends=True) if _led_to(step, line)]
                 replace_file(path, b"".join(kept))
             self._metrics = open(path, "ab")  # noqa: SIM115, closed by __exit__
 
     def log(self, events: Iterable[dict[str, Any]]) -> None:
         """Append a line an event and hand them to the system, so that a kill of this process loses none."""
         with told_as(RunError, f"cannot write {self.path / 'metrics.jsonl'}"):
-            self._metrics.write(_ENCODER.encode_lines(list(events)))
+            self._metrics.writelines(_ENCODER.encode_lines([event]) for event in events)
             self._metrics.flush()
 
 
 _ENCODER = msgspec.json.Encoder()
 
 
-def _step_of(line: bytes) -> float:
-    """Step of an event; a line cut short by a kill counts as past every step."""
+def _led_to(step: int, line: bytes) -> bool:
+    """Whether an event of metrics.jsonl lies before the state after ``step``, which is saved and validated after it."""
     try:
-        step: float = msgspec.json.decode(line)["step"]
-    except (msgspec.DecodeError, KeyError, TypeError):
-        return float("inf")
-    return step
+        event = msgspec.json.decode(line, type=_Event)
+    except (msgspec.DecodeError, UnicodeDecodeError):  # cut short by a kill or a full disk
+        return False
+    return line.endswith(b"\n") and (event.step < step or (event.step == step and event.event == "step"))
 
 
-def default_path(name: str) -> Path:
-    """results/NAME_TIME, with a number where that is taken."""
-    stamp = time.strftime("%Y%m%d-%H%M%S")
-    path, number = Path("results") / f"{name}_{stamp}", 1
-    while path.exists():
-        number += 1
-        path = Path("results") / f"{name}_{stamp}-{number}"
-    return path
+def new_path(name: str) -> Path:
+    """Make and return results/NAME_TIME, with a number where that is taken: runs begun at once get a folder each."""
+    first = Path("results") / f"{name}_{time.strftime('%Y%m%d-%H%M%S')}"
+    path, number = first, 1
+    while True:
+        with told_as(ConfigError, f"{path}: cannot be made, choose another place with --out"):
+            try:
+                path.mkdir(parents=True)
+                return path
+            except FileExistsError:
+                number += 1
+                path = first.with_name(f"{first.name}-{number}")
+
+
+def newest_begun(results: Path) -> Path | None:
+    """The run under ``results`` that was begun, or gone on with, last.  None where there is none."""
+    begun = [path for path in results.glob("*/config.json") if (path.parent / LOCK).exists()]
+    return max(begun, key=lambda path: path.stat().st_mtime_ns).parent if begun else None

@@ -27,9 +27,9 @@ class ScalarTrainer:
         windows = self._tokens[starts[..., None] + self._window]
         return self._program.steps(self.p, windows, lrs, self.optimizer, first_step + 1)
 
-    def warm_up(self) -> None:
+    def warm_up(self, batch_size: int) -> None:
         """See `trainer.Trainer.warm_up`: compiled code that is given no steps."""
-        self.advance(0, np.zeros((0, 1), np.int64), np.zeros(0))
+        self.advance(0, np.zeros((0, batch_size), np.int64), np.zeros(0))
 
 
 def record(config: ModelConfig) -> ScalarProgram:

@@ -35,11 +35,10 @@ class TensorTrainer:
             losses, norms = to_numpy(results).astype(np.float64)
             return losses, norms
 
-    def warm_up(self) -> None:
+    def warm_up(self, batch_size: int) -> None:
         """See `trainer.Trainer.warm_up`."""
-        nothing = np.zeros(1)
         kept = self.p.copy(), self.optimizer.m.copy(), self.optimizer.v.copy()
-        self.advance(0, np.zeros((1, 1), np.int64), nothing)
+        self.advance(0, np.zeros((1, batch_size), np.int64), np.zeros(1))
         for array, values in zip((self.p, self.optimizer.m, self.optimizer.v), kept, strict=True):
             array[...] = values
 

@@ -30,8 +30,8 @@ class Trainer(Protocol):
         of each batch before its update, in nats a token, and the global gradient norm before clipping.
         """
 
-    def warm_up(self) -> None:
-        """Compile what will run, without changing anything."""
+    def warm_up(self, batch_size: int) -> None:
+        """Compile what will run for batches of this size, without changing anything."""
 
 
 def initial_parameters(config: ModelConfig, seed: int) -> np.ndarray:

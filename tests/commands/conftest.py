@@ -1,3 +1,3 @@
-from tests.train.conftest import lab
+from tests.train.conftest import lab, tmp_path
 
-__all__ = ["lab"]
+__all__ = ["lab", "tmp_path"]

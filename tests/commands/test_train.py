@@ -10,6 +10,7 @@ import pytest
 
 from nanochat_np.train import run as train_run
 from nanochat_np.train.checkpoint import load
+from nanochat_np.train.env_record import env_record
 from tests.train.lab import BIGRAM, FUSED, TINY_GPT, contents, events, final_bytes, losses
 
 KEYS = {
@@ -79,7 +80,8 @@ def test_the_summary(lab):
     assert load(Path(summary["checkpoint"])).meta.step == 60
 
 
-def test_the_files_of_a_run(lab):
+def test_the_files_of_a_run(lab, monkeypatch):
+    monkeypatch.setattr(train_run, "env_record", env_record)
     run = lab.trained(*TINY_GPT, "--steps=3", "--out=run")
     assert {path.name for path in run.iterdir()} == {
         ".lock",
@@ -180,9 +182,9 @@ def test_a_seed_decides_everything(lab, flags):
 def test_it_learns(lab):
     """Far below what counting single characters reaches, and near the counts of pairs."""
     for flags in (BIGRAM, ("--lr=0.02",)):
-        summary = lab.train(*flags, "--steps=300", "--json", data="stories:20000").summary
+        summary = lab.train(*flags, "--steps=150", "--json").summary
         assert summary["val_loss"] < summary["baselines"]["unigram"] - 0.4
-        assert summary["val_loss"] < summary["baselines"]["bigram"] + 0.15
+        assert summary["val_loss"] < summary["baselines"]["bigram"] + 0.2
 
 
 def test_futuristic_style(lab):

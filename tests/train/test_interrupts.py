@@ -26,8 +26,9 @@ def at_step(step: int, *numbers: int):
     return send
 
 
-@SIGNALS
-@pytest.mark.parametrize("flags", [TINY_GPT, FUSED], ids=["gpt", "fused"])
+@pytest.mark.parametrize(
+    ("number", "flags"), [(signal.SIGINT, TINY_GPT), (signal.SIGTERM, FUSED)], ids=["gpt", "fused"]
+)
 def test_during_training(lab, monkeypatch, number, flags):
     lab.trained(*flags, "--steps=30", "--out=whole")
     watch(monkeypatch, at_step(5, number))
@@ -40,9 +41,8 @@ def test_during_training(lab, monkeypatch, number, flags):
     assert final_bytes(Path("run")) == final_bytes(Path("whole"))
 
 
-@SIGNALS
-def test_the_second_time_it_ends_at_once(lab, monkeypatch, number):
-    watch(monkeypatch, at_step(1, number, number))
+def test_the_second_time_it_ends_at_once(lab, monkeypatch):
+    watch(monkeypatch, at_step(1, signal.SIGTERM, signal.SIGINT))
     assert lab.train(*TINY_GPT, "--steps=30", "--out=run").error(130) == "interrupted"
     assert load_newest(Path("run/checkpoints"), print) is None
     assert lab.resume("--out=run").code == 0
@@ -56,9 +56,8 @@ def test_with_json(lab, monkeypatch):
     assert "step_000001" in result.summary["error"]["message"]
 
 
-@SIGNALS
 @pytest.mark.parametrize("step", [0, 4, 8])
-def test_during_an_evaluation(lab, monkeypatch, number, step):
+def test_during_an_evaluation(lab, monkeypatch, step):
     flags = (*TINY_GPT, "--steps=8", "--eval-every=4")
     lab.trained(*flags, "--out=whole")
     validate, steps = loop.validate, iter([0, 4, 8])
@@ -66,7 +65,7 @@ def test_during_an_evaluation(lab, monkeypatch, number, step):
     def interrupted(*arguments, observe, **options):
         def observe_and_send() -> None:
             if next(steps) == step:
-                signal.raise_signal(number)
+                signal.raise_signal(signal.SIGINT)
             observe()
 
         monkeypatch.setattr("nanochat_np.evaluate.validation._FLOATS", 10**9)  # one batch

@@ -18,6 +18,9 @@ CASES = {
     for optimizer in OPTIMIZERS
     for kind in KINDS
 } | {"fused": FUSED}
+# Each pair of choices is in one of these; all combinations are in the slow tier.
+PAIRWISE = ("float32 adamw mini-gpt", "float64 sgd mini-gpt", "float64 adamw bigram", "scalar sgd bigram")
+PAIRWISE += ("scalar adamw mini-gpt", "fused")
 PLAIN = ("--lr-schedule=constant", "--warmup-steps=6")  # a schedule that does not look at --steps
 SAME = ("train_loss", "mean_loss_last_n", "last_n", "val_loss", "val_bpb", "steps")
 
@@ -26,7 +29,9 @@ def end(path: str) -> tuple[bytes, bytes]:
     return final_bytes(Path(path))
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, marks=() if case in PAIRWISE else pytest.mark.slow) for case in CASES]
+)
 def test_steps_in_two_parts(lab, case):
     whole = lab.train(*CASES[case], *PLAIN, "--steps=9", "--out=whole", "--json").summary
     assert lab.train(*CASES[case], *PLAIN, "--steps=4", "--out=parts").code == 0
@@ -45,11 +50,11 @@ def test_the_mean_of_recent_losses_spans_the_parts(lab):
     assert parts["mean_loss_last_n"] == pytest.approx(sum(recent) / 50, rel=1e-12)
 
 
-@pytest.mark.parametrize("flags", [TINY_GPT, FUSED, (*BIGRAM, "--mode=scalar")], ids=["gpt", "fused", "scalar"])
+@pytest.mark.parametrize("flags", [TINY_GPT, (*BIGRAM, "--mode=scalar")], ids=["tensor", "scalar"])
 def test_a_run_that_was_stopped_again_and_again(lab, monkeypatch, flags):
     flags = (*flags, "--steps=40", "--eval-every=10", "--checkpoint-every=15")
     whole = lab.trained(*flags, "--out=whole")
-    stops = iter([1, 2, 13, 29])
+    stops = iter([1, 13, 29])
     first = next(stops)
 
     def stop(step: int) -> None:
@@ -62,7 +67,7 @@ def test_a_run_that_was_stopped_again_and_again(lab, monkeypatch, flags):
     codes = [lab.train(*flags, "--out=parts").code]
     while codes[-1] == 130:
         codes.append(lab.resume("--out=parts").code)
-    assert codes == [130] * 4 + [0]
+    assert codes == [130] * 3 + [0]
     assert end("parts") == end("whole")
     kept = [event for event in events(Path("parts")) if event["event"] != "checkpoint"]
     assert kept == [event for event in events(whole) if event["event"] != "checkpoint"]
@@ -82,17 +87,25 @@ def test_how_steps_fall_into_chunks_changes_nothing(lab, monkeypatch, flags):
     assert step_lines(Path("growing")) == step_lines(Path("single")) == step_lines(Path("cut"))
 
 
-def test_chunks_are_bounded_however_long_they_stay_short(lab, monkeypatch):
-    """An evaluation after every step cuts every chunk: its length must not grow meanwhile."""
+def test_chunks_are_bounded_however_short_they_stay(lab, monkeypatch):
+    """An evaluation after every step cuts every chunk: the length of the next one must not grow meanwhile."""
     counts = []
     watched = loop.TrainingLoop._next_count
     monkeypatch.setattr(loop.TrainingLoop, "_next_count", lambda *a: counts.append(watched(*a)) or counts[-1])
-    assert lab.train(*FUSED, "--steps=60", "--eval-every=1", "--val-tokens=9").code == 0
-    assert max(counts) <= 2
-    counts.clear()
     monkeypatch.setattr(loop, "_CHUNK_SECONDS", 1e9)
-    assert lab.train(*FUSED, "--steps=25000", "--checkpoint-every=0").code == 0
-    assert max(counts) == loop._CHUNK_STEPS
+    assert lab.train(*FUSED, "--steps=20", "--eval-every=1", "--val-tokens=9").code == 0
+    assert max(counts) == 2
+    monkeypatch.setattr(loop, "_CHUNK_STEPS", 50)
+    assert lab.train(*FUSED, "--steps=200").code == 0
+    assert max(counts) == 50
+    monkeypatch.setattr(loop, "_CHUNK_TOKENS", 33 * 32)
+    counts.clear()
+    assert lab.train(*BIGRAM, "--steps=100").code == 0
+    assert max(counts) == 33
+    monkeypatch.setattr(loop, "_CHUNK_TOKENS", 1)
+    counts.clear()
+    assert lab.train(*BIGRAM, "--steps=4").code == 0
+    assert counts == [1] * 4
 
 
 def test_an_evaluation_that_a_kill_cut_off_is_made_up_for(lab, monkeypatch):
@@ -110,22 +123,6 @@ def test_an_evaluation_that_a_kill_cut_off_is_made_up_for(lab, monkeypatch):
     assert lab.train(*flags, "--out=parts").code == 3
     assert lab.resume("--out=parts").code == 0
     assert events(Path("parts")) == events(whole)
-
-
-def test_a_torn_end_of_the_metrics_is_written_anew(lab):
-    flags = (*TINY_GPT, "--steps=6", "--checkpoint-every=2")
-    whole = lab.trained(*flags, "--out=whole")
-    parts = lab.trained(*flags, "--out=parts")
-    for step in (4, 6):
-        (parts / f"checkpoints/step_00000{step}/meta.json").unlink()
-    metrics = parts / "metrics.jsonl"
-    lines = metrics.read_bytes().splitlines(keepends=True)
-    for torn in (lines[4][:20], lines[4].rstrip(b"\n"), b'{"step":"x"}\n', b"\xff\n", b"\0" * 9):
-        metrics.write_bytes(b"".join(lines[:4]) + torn)
-        assert lab.resume("--out=parts").code == 0
-        assert events(parts) == events(whole)
-        for step in (4, 6):
-            (parts / f"checkpoints/step_00000{step}/meta.json").unlink()
 
 
 def test_a_finished_run_reports_again(lab):

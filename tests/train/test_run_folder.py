@@ -176,6 +176,21 @@ def test_a_disk_that_fills(lab, monkeypatch, file, code, words):
     assert [event["step"] for event in events(run, "step")] == [1, 2, 3, 4]
 
 
+@pytest.mark.parametrize(
+    "torn", [b"", b'{"event":"st', b'{"event":"step","step":4}', b'{"step":"x"}\n', b"\xff\n", b"\0" * 9]
+)
+def test_metrics_are_kept_up_to_where_training_stands(tmp_path, torn):
+    """Steps up to it, and what is saved and validated after a step only of earlier ones: both come again."""
+    path = tmp_path / "metrics.jsonl"
+    lines = [b'{"event":"%s","step":%d}\n' % (kind, n) for n in range(4) for kind in (b"step", b"checkpoint", b"eval")]
+    for step, kept in ((2, 7), (0, 1), (3, 10)):
+        path.write_bytes(b"".join(lines) + torn)
+        with RunFolder(tmp_path) as folder:
+            folder.open_metrics(step)
+            folder.log([{"event": "checkpoint", "step": step}])
+        assert path.read_bytes() == b"".join(lines[:kept]) + b'{"event":"checkpoint","step":%d}\n' % step
+
+
 def test_log_takes_what_it_is_given(tmp_path):
     with RunFolder(tmp_path) as folder:
         folder.open_metrics(0)

@@ -1,0 +1,69 @@
+"""Which checkpoint: the newest sound one of a run, the one that a path means, the newest under ``results``."""
+
+import contextlib
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from nanochat_np.errors import CheckpointError
+from nanochat_np.train import checkpoint
+from nanochat_np.train.files import told_as
+
+
+def step_folders(folder: Path) -> list[Path]:
+    """The checkpoints of a run, newest first."""
+    found = [path for path in folder.glob("step_*") if _is_step(path) and path.is_dir()]
+    return sorted(found, key=lambda path: int(path.name[5:]), reverse=True)
+
+
+def _is_step(path: Path) -> bool:
+    return re.fullmatch("step_[0-9]+", path.name) is not None
+
+
+def load_newest(folder: Path, note: Callable[[str], None]) -> tuple[Path, checkpoint.Checkpoint] | None:
+    """The newest sound checkpoint of a run and its folder, or None where there is none at all.
+
+    A damaged one is named through ``note`` and passed over.  Raises CheckpointError where all are damaged.
+    """
+    errors = []
+    for path in step_folders(folder):
+        try:
+            return path, checkpoint.load(path)
+        except CheckpointError as error:
+            note(f"passing over a checkpoint: {error}")
+            errors.append(error)
+    if errors:
+        raise CheckpointError(
+            f"{folder}: no checkpoint of {len(errors)} is sound, start anew in another --out; the newest: {errors[0]}"
+        )
+    return None
+
+
+def locate(path: Path) -> Path:
+    """The checkpoint folder that a run folder, a ``checkpoints`` folder or a checkpoint folder means.
+
+    Of several it is the one that ``latest`` names, or the newest where that names none.
+    """
+    with told_as(CheckpointError, f"cannot read checkpoint {path}"):
+        if _is_step(path) or (path / checkpoint.META).exists() or not path.is_dir():
+            return path
+        checkpoints = path / "checkpoints" if (path / "checkpoints").is_dir() else path
+        folders = step_folders(checkpoints)
+    if not folders:
+        raise CheckpointError(f"no checkpoint in {path}: train one with python -m nanochat_np train")
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        named = checkpoints / (checkpoints / checkpoint.LATEST).read_text(encoding="utf-8").strip()
+        if named in folders:
+            return named
+    return folders[0]
+
+
+def newest_run(results: Path) -> Path:
+    """The run under ``results`` whose checkpoint was written last.  Raises CheckpointError where there is none."""
+    runs = [folder for folder in results.glob("*/checkpoints") if step_folders(folder)]
+    if not runs:
+        raise CheckpointError(
+            f"no trained model under {results}/: "
+            f"make one with python -m nanochat_np train, or name one with --checkpoint"
+        )
+    return max(runs, key=lambda folder: folder.stat().st_mtime_ns).parent
