@@ -56,4 +56,10 @@ from numba import config, njit  # noqa: E402
 
 config.reload_config()  # where somebody imported Numba before
 
-__all__ = ["njit"]
+
+def is_cold() -> bool:
+    """Whether nothing is compiled yet in the folder that Numba keeps it in."""
+    return next(Path(config.CACHE_DIR).rglob("*.nbi"), None) is None
+
+
+__all__ = ["is_cold", "njit"]

@@ -26,7 +26,7 @@ def run(config: TrainConfig, given: frozenset[str]) -> TrainSummary:
         with progress(settings.steps, settings.quiet) as shown:
             if config.resume and not saved:
                 shown.note(f"nothing to go on with in {path}: starting at step 0")
-            prepared = prepare(settings)
+            prepared = prepare(settings, shown.note)
             with RunFolder(path or new_path(f"train_{settings.model_kind}")) as folder:
                 _require_free(path, config.resume)  # once more: another process may have begun while this one prepared
                 summary = train(prepared, folder, shown, started)
@@ -71,5 +71,6 @@ def report(summary: TrainSummary) -> str:
         "",
         f"files   {s.out}",
         f"next    python -m nanochat_np sample --checkpoint {s.out} --num-samples 3",
+        "        python -m nanochat_np train --n-layer 2 --n-head 4 --n-embd 64 --block-size 64 --steps 3000",
     ]
     return "\n".join(lines)

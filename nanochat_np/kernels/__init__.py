@@ -46,6 +46,13 @@ def kernel(name: str) -> Callable[..., Any] | None:
     return fused
 
 
+def are_cold() -> bool:
+    """Whether the kernels have yet to be compiled on this machine, which takes a while and should be said."""
+    if not _enabled.get() or importlib.util.find_spec("numba") is None:
+        return False
+    return importlib.import_module("nanochat_np.backend.jit").is_cold()
+
+
 def fused_on_cpu(module: str, pays: Callable[..., bool] | None = None) -> Callable[[F], F]:
     """Mark a reference whose fused version stands under the same name in ``kernels/<module>.py``.
 

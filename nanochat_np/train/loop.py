@@ -130,14 +130,16 @@ class TrainingLoop:
         seconds = max(time.perf_counter() - begin, 1e-9)
         self.train_seconds += seconds
         self.step += count
-        wrong = np.flatnonzero(~np.isfinite(losses))
-        kept = count if not wrong.size else int(wrong[0]) + 1  # steps after a loss that is not finite mean nothing
+        wrong = np.flatnonzero(~np.isfinite(losses + norms))
+        kept = count if not wrong.size else int(wrong[0]) + 1  # steps after one that is not finite mean nothing
         self.run.log(
             {"event": "step", "step": first + k + 1, "loss": loss, "lr": lr, "grad_norm": norm}
             for k, (loss, lr, norm) in enumerate(np.stack([losses, lrs, norms], axis=1)[:kept].tolist())
         )
         if wrong.size:
-            raise self._not_finite(f"the loss ({losses[wrong[0]]})", first + kept)
+            loss, norm = losses[wrong[0]], norms[wrong[0]]
+            what = f"the gradient's norm ({norm})" if np.isfinite(loss) else f"the loss ({loss})"
+            raise self._not_finite(what, first + kept)
         self.recent_losses.extend(losses.tolist())
         self.reporter.update(
             self.step,

@@ -2,10 +2,12 @@
 
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
+from nanochat_np import kernels
 from nanochat_np.backend.device import Device, select_device
 from nanochat_np.backend.random import stream
 from nanochat_np.config import TrainConfig
@@ -54,13 +56,15 @@ class Prepared(msgspec.Struct, frozen=True):
     trainer: Trainer
 
 
-def prepare(config: TrainConfig) -> Prepared:
+def prepare(config: TrainConfig, note: Callable[[str], None] = lambda text: None) -> Prepared:
     """Choose the device, read the data, make and compile the trainer.   ``config`` is resolved."""
     device = select_device(config.device)
     dataset = load_dataset(config.data, config.style, config.val_fraction)
     model = model_config(config, dataset.tokenizer.vocab_size)
     require_window(dataset, model.block_size)
     trainer = make_trainer(config, model, config.seed, dataset.train, device)
+    if device.index is None and kernels.are_cold():
+        note("compiling the loops, once on this machine: a few seconds")
     trainer.warm_up(config.batch_size)
     return Prepared(config, dataset, device, trainer)
 
@@ -78,7 +82,7 @@ def train(prepared: Prepared, run: RunFolder, reporter: Reporter, started: float
     run.write_json("config.json", config_record(config, sys.argv))
     run.write_json("env.json", env_record(device, dataset.name, dataset.sha256))
     begin = time.perf_counter()
-    with stop_request() as stop:
+    with device.active(), stop_request() as stop:
         loop = TrainingLoop(config, dataset, trainer, device, run, reporter, stop)
         loop.begin(found)
         del found  # its arrays are in the trainer now

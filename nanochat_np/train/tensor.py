@@ -37,10 +37,11 @@ class TensorTrainer:
 
     def warm_up(self, batch_size: int) -> None:
         """See `trainer.Trainer.warm_up`."""
-        kept = self.p.copy(), self.optimizer.m.copy(), self.optimizer.v.copy()
-        self.advance(0, np.zeros((1, batch_size), np.int64), np.zeros(1))
-        for array, values in zip((self.p, self.optimizer.m, self.optimizer.v), kept, strict=True):
-            array[...] = values
+        with self.device.active():
+            kept = self.p.copy(), self.optimizer.m.copy(), self.optimizer.v.copy()
+            self.advance(0, np.zeros((1, batch_size), np.int64), np.zeros(1))
+            for array, values in zip((self.p, self.optimizer.m, self.optimizer.v), kept, strict=True):
+                array[...] = values
 
     def _loss_and_gradient(self, window: Array) -> Array:
         """Loss of a batch (B, T + 1); its gradient is left in ``_g``."""

@@ -51,11 +51,11 @@ def test_a_process_that_began_while_this_one_prepared(lab, monkeypatch):
 
     prepare = train.prepare
 
-    def slow(config):
+    def slow(config, note):
         monkeypatch.setattr(train, "prepare", prepare)
         lab.trained(*TINY_GPT, "--steps=3", "--out=run")
         before.update(contents(Path("run")))
-        return prepare(config)
+        return prepare(config, note)
 
     before: dict[str, bytes] = {}
     monkeypatch.setattr(train, "prepare", slow)
