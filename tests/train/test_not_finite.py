@@ -65,7 +65,7 @@ def test_steps_after_the_one_that_failed_are_not_reported(lab, monkeypatch):
 
 
 def test_a_gradient_whose_norm_overflows_stops_before_clipping_makes_it_0(lab, monkeypatch):
-    monkeypatch.setattr(TensorTrainer, "advance", lambda self, first, starts, lrs: (np.ones(len(lrs)), lrs * np.inf))
+    monkeypatch.setattr(TensorTrainer, "advance", lambda self, first, starts, lrs: (lrs, np.full_like(lrs, np.inf)))
     message = lab.train(*TINY_GPT, "--steps=60", "--out=run").error(3)
     assert "the gradient's norm (inf) is not finite at step 1" in message
 
