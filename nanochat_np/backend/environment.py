@@ -86,8 +86,9 @@ def has_avx512(cpu: dict[str, str]) -> bool:
 def use_blas_threads_for(operations: float) -> None:
     """Let NumPy's OpenBLAS use the budget, or one thread where a step's largest product is too small to share.
 
-    ``operations`` are that product's, 2·M·N·K.  Workers sleep between products (see SPIN), and to wake them takes longer
-    than half of a small product; on a busy machine it then waits for a CPU as well, and steps take three times as long.
+    ``operations`` are that product's, 2·M·N·K.  Workers sleep between products (see SPIN), and to wake them takes
+    longer than half of a small product; on a busy machine it waits for a CPU as well, and steps take three times as
+    long.
     Does nothing for another BLAS.
     """
     library = _loaded_openblas()

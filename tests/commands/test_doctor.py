@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from nanochat_np.backend import environment
-from nanochat_np.config import DoctorConfig
 from nanochat_np.commands import doctor, doctor_gpu
+from nanochat_np.config import DoctorConfig
 
 FAST = {"flags": " ".join(environment.AVX512)}
 
