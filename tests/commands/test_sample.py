@@ -31,10 +31,11 @@ def test_text_of_any_length(lab, run):
 
 
 def test_what_a_person_reads(lab, run):
-    (one,), three = texts(lab), texts(lab, "--num-samples=3")
-    assert lab("sample").out == one + "\n"
-    assert lab("sample", "--num-samples=3").out == "\n--------\n".join(three) + "\n"
-    assert len(one) == 200
+    short = "--max-new-tokens=30"
+    (one,), three = texts(lab, short), texts(lab, short, "--num-samples=3")
+    assert lab("sample", short).out == one + "\n"
+    assert lab("sample", short, "--num-samples=3").out == "\n--------\n".join(three) + "\n"
+    assert len(lab("sample").out) == 200 + 1
     assert three[0] == one
     assert len(set(three)) == 3
 
@@ -146,6 +147,7 @@ def test_checkpoints_that_cannot_be_used(lab, run):
 
 def test_no_model_at_all(lab):
     assert "no trained model under results/: make one with python -m nanochat_np train" in lab("sample").error(4)
+    assert "--temperature" in lab("sample", "--temperature=0").error(1)  # flags are looked at first
 
 
 def test_sampling_writes_nothing(lab, run):

@@ -107,8 +107,9 @@ def test_what_a_person_reads(lab):
     for row in ("uniform", "unigram counts", "bigram counts", "this mini-gpt", "  | "):
         assert f"\n{row}" in result.out
     assert "sample --checkpoint run" in result.out
-    assert result.err.splitlines()[0].startswith("step 0: validation loss")
-    assert result.err.splitlines()[-1].startswith("step 3: validation loss")
+    notes = result.err.splitlines()
+    assert sum(note.startswith(("step 0: validation loss", "step 3: validation loss")) for note in notes) == 2
+    assert notes[-1].startswith("step 3: ")
     assert lab.train(*TINY_GPT, "--steps=1", "--quiet").err == ""
 
 
@@ -166,9 +167,9 @@ def test_both_modes_take_the_same_steps(lab, kind, optimizer):
     assert summaries[0]["val_loss"] == pytest.approx(summaries[1]["val_loss"], abs=1e-9)
 
 
-@pytest.mark.parametrize("flags", [TINY_GPT, FUSED, (*BIGRAM, "--mode=scalar")], ids=["gpt", "fused", "scalar"])
+@pytest.mark.parametrize("flags", [(*TINY_GPT, "--mode=scalar"), FUSED], ids=["scalar", "fused"])
 def test_a_seed_decides_everything(lab, flags):
-    flags = (*flags, "--steps=12", "--sample-tokens=40", "--json")
+    flags = (*flags, "--steps=12", "--sample-tokens=20", "--json")
     one, two, other = (
         lab.train(*flags, f"--seed={seed}", f"--out={out}").summary
         for seed, out in ((5, "one"), (5, "two"), (6, "other"))

@@ -103,7 +103,9 @@ def test_a_file_that_is_not_as_it_was_written(tmp_path, name):
             refused(path.parent, name, "damaged")
     for content in (b"", whole[:-9], whole[: len(whole) // 2], whole + b"x", b"\0" * len(whole), b"null", b"[1]"):
         path.write_bytes(content)
-        refused(path.parent, name, "damaged")
+        sizes = f"{len(content)} bytes where {len(whole)} were written"
+        as_long = len(content) == len(whole) or name == "meta.json"
+        refused(path.parent, name, "damaged" if as_long else sizes)
     path.unlink()
     refused(path.parent, name, "No such file")
     path.mkdir()
@@ -136,6 +138,7 @@ def test_what_a_right_hash_does_not_excuse(tmp_path):
     packed = safetensors.numpy.save
     cases = [
         (lambda: rewritten(folder, format=2), "format 2 is newer", "update"),
+        (lambda: rewritten(folder, format=0), "meta.json: damaged"),
         (lambda: rewritten(folder, {"model": model | {"kind": "gpt-9"}}), "unknown model kind 'gpt-9'"),
         (lambda: rewritten(folder, {"model": model | {"n_embd": 8}}), MODEL, "h.0.fc1"),
         (lambda: rewritten(folder, {"model": model | {"kind": "bigram"}}), MODEL, "h.0.fc1"),
@@ -368,7 +371,7 @@ def test_the_newest_run(tmp_path):
         folder.mkdir(parents=True)
         if name != "empty":
             save(folder, made(1))
-        os.utime(folder, (number, number))
+        os.utime(folder, (10 * number, 10 * number))
     (tmp_path / "young" / "checkpoints" / "latest").unlink()
-    os.utime(tmp_path / "young" / "checkpoints", (9, 9))
+    os.utime(tmp_path / "young" / "checkpoints", (9, 9))  # before the empty one
     assert newest_run(tmp_path) == tmp_path / "young"

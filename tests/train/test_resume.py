@@ -186,6 +186,15 @@ def test_a_device_that_the_mode_does_not_have(lab):
     assert "--mode scalar" in lab.resume("--out=run", "--device=cuda").error(1)
 
 
+def test_a_config_that_was_edited(lab):
+    run = lab.trained(*TINY_GPT, "--steps=2", "--out=run")
+    config = run / "config.json"
+    config.write_text(config.read_text().replace('"n_embd": 4', '"n_embd": 8'))
+    before = contents(run)
+    assert "checkpoints hold another model than its config.json" in lab.resume("--out=run").error(4)
+    assert contents(run) == before
+
+
 def test_data_that_changed(lab):
     text = "the cat sat on the mat and the dog sat on the log\n" * 9
     Path("text.txt").write_text(text)
@@ -215,6 +224,8 @@ def test_the_run_that_was_begun_last_is_gone_on_with(lab):
     (young / "checkpoints/step_000003/meta.json").unlink()
     for path in sorted((young / "checkpoints").rglob("*"), reverse=True):
         path.rmdir() if path.is_dir() else path.unlink()
+    Path("results/report").mkdir()
+    Path("results/report/config.json").touch()  # of no run
     summary = lab.resume("--json").summary
     assert (summary["seed"], summary["steps"], summary["out"]) == (2, 3, str(young))
     assert lab.resume(f"--out={old}").code == 0

@@ -177,7 +177,7 @@ def test_a_disk_that_fills(lab, monkeypatch, file, code, words):
 
 
 @pytest.mark.parametrize(
-    "torn", [b"", b'{"event":"st', b'{"event":"step","step":4}', b'{"step":"x"}\n', b"\xff\n", b"\0" * 9]
+    "torn", [b"", b'{"event":"st', b'{"event":"step","step":0}', b'{"step":"x"}\n', b"\xff\n", b"\0" * 9]
 )
 def test_metrics_are_kept_up_to_where_training_stands(tmp_path, torn):
     """Steps up to it, and what is saved and validated after a step only of earlier ones: both come again."""

@@ -10,6 +10,7 @@ from nanochat_np.errors import CheckpointError, ConfigError
 from nanochat_np.nn.model import ModelConfig
 from nanochat_np.train import scalar
 from nanochat_np.train.checkpoint import Checkpoint
+from nanochat_np.train.tensor import TensorTrainer
 from nanochat_np.train.trainer import load_state, make_trainer, state_of, weights
 from tests.train.test_checkpoint import made
 
@@ -47,6 +48,13 @@ def test_warming_up_takes_the_very_path_of_training(monkeypatch):
     trainer.warm_up(7)
     trainer.advance(0, np.zeros((1, 7), int), np.ones(1))
     assert shapes == [(7, 2), (7, 2)]
+
+
+def test_a_run_warms_up_for_its_batches(lab, monkeypatch):
+    sizes = []
+    monkeypatch.setattr(TensorTrainer, "warm_up", lambda self, batch_size: sizes.append(batch_size))
+    lab.trained("--steps=1", "--batch-size=7", "--out=run")
+    assert sizes == [7]
 
 
 def test_state_goes_into_another_trainer():
