@@ -1,6 +1,5 @@
 """``train``: a model, its validation beside what counting reaches, a sample, and where the files are."""
 
-import math
 import time
 from pathlib import Path
 
@@ -55,15 +54,15 @@ def _require_free(path: Path | None, resume: bool) -> None:
 def report(summary: TrainSummary) -> str:
     """What a person wants to know of a run that ended."""
     s = summary
-    bytes_per_token = s.val_loss / (math.log(2) * s.val_bpb) if s.val_bpb else 1.0
-    rows = [("uniform", s.baselines["uniform"]), ("unigram counts", s.baselines["unigram"])]
-    rows += [("bigram counts", s.baselines["bigram"]), (f"this {s.model_kind}", s.val_loss)]
+    titles = {"uniform": "uniform", "unigram": "unigram counts", "bigram": "bigram counts"}
+    rows = [(title, s.baselines[name], s.baselines_bpb[name]) for name, title in titles.items()]
+    rows.append((f"this {s.model_kind}", s.val_loss, s.val_bpb))
     lines = [
         f"{s.model_kind} on {s.data}: {s.params:,} parameters, {s.steps:,} steps in {s.train_seconds:.1f} s "
         f"({s.tokens_per_sec:,.0f} tokens/s on {s.device})",
         "",
         f"{'validation':16}{'nats/token':>12}{'bits/byte':>12}",
-        *(f"{name:16}{loss:12.4f}{loss / (math.log(2) * bytes_per_token):12.4f}" for name, loss in rows),
+        *(f"{title:16}{loss:12.4f}{bpb:12.4f}" for title, loss, bpb in rows),
     ]
     if s.sample:
         lines += ["", "it writes:", *(f"  | {line}" for line in s.sample.split("\n"))]

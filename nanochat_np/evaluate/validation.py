@@ -6,25 +6,16 @@ A trained model is its parameters, whichever mode trained them, so every model i
 import math
 from collections.abc import Callable, Iterator
 
-import msgspec
 import numpy as np
 
 from nanochat_np import ops
 from nanochat_np.backend.arrays import Array, to_numpy
 from nanochat_np.backend.device import Device
 from nanochat_np.backend.random import stream
-from nanochat_np.evaluate.bits import bits_per_byte
+from nanochat_np.evaluate.bits import Tally, Validation
 from nanochat_np.nn.model import ModelConfig, architecture
 
 _FLOATS = 1 << 21  # held at a time, about: they stay in the cache, and the memory of an evaluation is bounded
-
-
-class Validation(msgspec.Struct, frozen=True):
-    """``loss`` in nats a token over all tokens; ``bpb`` in bits per UTF-8 byte, special tokens left out."""
-
-    loss: float
-    bpb: float
-    tokens: int
 
 
 def validate(
@@ -43,20 +34,13 @@ def validate(
     ``tokens`` (n,) integer.  With ``sample`` > 0 only about so many tokens are predicted, in whole windows that the
     seed chooses.  ``observe`` is called after each batch.  Computes in the weights' precision, sums in float64.
     """
-    nats = nats_without_special = 0.0
-    count = n_bytes = 0
+    tally = Tally()
     with device.active():
         w = {name: device.array(values) for name, values in weights.items()}
         for x, y in _batches(config, tokens, sample, seed):
-            nll = _nll(config, w, device, x, y)
-            lengths = byte_lengths[y.reshape(-1)]
-            nats += nll.sum()
-            nats_without_special += nll[lengths > 0].sum()
-            count += nll.size
-            n_bytes += int(lengths.sum())
+            tally.add(_nll(config, w, device, x, y), byte_lengths[y.reshape(-1)])
             observe()
-    bpb = bits_per_byte(float(nats_without_special), n_bytes) if n_bytes else math.nan
-    return Validation(loss=float(nats / count), bpb=bpb, tokens=count)
+    return tally.result()
 
 
 def _nll(config: ModelConfig, w: dict[str, Array], device: Device, x: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -7,7 +7,6 @@ import msgspec
 
 from nanochat_np.data.dataset import Dataset
 from nanochat_np.evaluate.baselines import baselines
-from nanochat_np.evaluate.bits import bits_per_byte
 from nanochat_np.experiments.ablation import Failed, Row
 
 
@@ -78,10 +77,8 @@ class AblationSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 def count_baselines(dataset: Dataset) -> dict[str, Baseline]:
     """The baselines of a dataset."""
-    losses = baselines(dataset.train, dataset.val, dataset.tokenizer.vocab_size)
-    predicted = dataset.val[1:]
-    n_bytes = int(dataset.byte_lengths[predicted].sum())
-    return {name: Baseline(loss, bits_per_byte(loss * predicted.size, n_bytes)) for name, loss in losses.items()}
+    found = baselines(dataset.train, dataset.val, dataset.byte_lengths)
+    return {name: Baseline(score.loss, score.bpb) for name, score in found.items()}
 
 
 def variant_results(rows: Iterable[Row], counting: dict[str, Baseline]) -> list[VariantResult]:

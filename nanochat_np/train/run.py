@@ -14,7 +14,8 @@ from nanochat_np.config import TrainConfig
 from nanochat_np.data.dataset import Dataset, load_dataset, require_window
 from nanochat_np.errors import CheckpointError, ConfigError, DataError, Interrupted
 from nanochat_np.evaluate.baselines import baselines
-from nanochat_np.evaluate.validation import Validation, validate
+from nanochat_np.evaluate.bits import Validation
+from nanochat_np.evaluate.validation import validate
 from nanochat_np.infer.engine import Engine
 from nanochat_np.infer.sampler import random_sampler
 from nanochat_np.infer.text import continue_text
@@ -111,6 +112,7 @@ def _summary(
 ) -> TrainSummary:
     config, dataset, device, trainer = prepared.config, prepared.dataset, prepared.device, prepared.trainer
     model, losses = trainer.config, list(loop.recent_losses) or [_untrained_loss(prepared)]
+    counting = baselines(dataset.train, dataset.val, dataset.byte_lengths)
     rate = loop.step / loop.train_seconds if loop.train_seconds else 0.0
     return TrainSummary(
         mode=config.mode,
@@ -134,7 +136,8 @@ def _summary(
         last_n=len(losses),
         val_loss=validation.loss,
         val_bpb=validation.bpb,
-        baselines=baselines(dataset.train, dataset.val, model.vocab_size),
+        baselines={name: found.loss for name, found in counting.items()},
+        baselines_bpb={name: found.bpb for name, found in counting.items()},
         steps_per_sec=rate,
         tokens_per_sec=rate * config.batch_size * model.block_size,
         train_seconds=loop.train_seconds,

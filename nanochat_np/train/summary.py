@@ -36,6 +36,7 @@ class TrainSummary(msgspec.Struct, frozen=True, kw_only=True):
     val_loss: float
     val_bpb: float
     baselines: dict[str, float]
+    baselines_bpb: dict[str, float]
     steps_per_sec: float
     tokens_per_sec: float
     train_seconds: float

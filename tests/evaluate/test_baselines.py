@@ -10,12 +10,29 @@ from hypothesis import strategies as st
 from nanochat_np.evaluate.baselines import baselines
 
 
+def losses_of(train, val, vocab_size):
+    """Nats a token by name."""
+    found = baselines(train, val, np.ones(vocab_size, dtype=np.int64))
+    return {name: score.loss for name, score in found.items()}
+
+
+def test_bits_per_byte_leave_out_special_tokens_and_count_long_characters():
+    lengths = np.array([0, 1, 3])  # BOS, an ASCII character, one of three bytes
+    train = np.array([0, 1, 2, 1], dtype=np.int32)
+    val = np.array([1, 0, 1, 2, 2], dtype=np.int32)  # predicts BOS, and 1 + 3 + 3 bytes
+    found = baselines(train, val, lengths)
+    assert found["uniform"].bpb == pytest.approx(3 * math.log2(3) / 7)
+    nats = -(math.log(3 / 7) + 2 * math.log(2 / 7))
+    assert found["unigram"].bpb == pytest.approx(nats / (math.log(2) * 7))
+    assert found["unigram"].tokens == 4
+
+
 def test_a_hand_computed_example():
     # V = 3. Train 0 1 2 1 1: counts 1, 3, 1 of 5; pairs 01 12 21 11, contexts 0: 1, 1: 2, 2: 1.
     train = np.array([0, 1, 2, 1, 1], dtype=np.int32)
     # Validation predicts 1 after 2, then 2 after 1, then 0 after 2, then 0 after 0.
     val = np.array([2, 1, 2, 0, 0], dtype=np.int32)
-    got = baselines(train, val, 3)
+    got = losses_of(train, val, 3)
     assert got == pytest.approx(
         {
             "uniform": math.log(3),
@@ -46,15 +63,15 @@ def token_lists(draw):
 @given(token_lists())
 def test_agrees_with_counting_in_dictionaries(case):
     train, val, vocab_size = case
-    got = baselines(np.array(train, dtype=np.int32), np.array(val, dtype=np.int32), vocab_size)
+    got = losses_of(np.array(train, dtype=np.int32), np.array(val, dtype=np.int32), vocab_size)
     assert got == pytest.approx(brute_force(train, val, vocab_size), rel=1e-12, abs=1e-12)
 
 
 def test_a_large_vocabulary_needs_no_square_table():
     vocab_size = 2**17  # a V x V table would take 137 GB
     train = np.array([0, 5, 0, 5], dtype=np.int32)
-    seen = baselines(train, train[:2], vocab_size)
+    seen = losses_of(train, train[:2], vocab_size)
     assert seen["bigram"] == pytest.approx(math.log((2 + vocab_size) / 3), rel=1e-12)
     # 2**15 · V is 0 in 32 bits, but this pair is not the one above.
-    unseen = baselines(train, np.array([2**15, 5], dtype=np.int32), vocab_size)
+    unseen = losses_of(train, np.array([2**15, 5], dtype=np.int32), vocab_size)
     assert unseen["bigram"] == pytest.approx(math.log(vocab_size), rel=1e-12)
