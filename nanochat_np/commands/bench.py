@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 
 from nanochat_np.backend.device import select_device
+from nanochat_np.backend.files import replace_file, told_as
 from nanochat_np.command_line.console import out, progress
 from nanochat_np.config import BenchConfig
 from nanochat_np.errors import ConfigError, RunError
@@ -13,7 +14,6 @@ from nanochat_np.experiments.bench_lab import PEER, LabFigures, measure
 from nanochat_np.experiments.bench_report import readme, report
 from nanochat_np.experiments.invocation import invocation
 from nanochat_np.train.env_record import env_record
-from nanochat_np.train.files import replace_file, told_as
 from nanochat_np.train.interrupts import stop_at_once
 from nanochat_np.train.run_folder import RunFolder, new_path
 

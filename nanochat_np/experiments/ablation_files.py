@@ -7,10 +7,10 @@ from typing import Any
 
 import msgspec
 
+from nanochat_np.backend.files import replace_file, told_as
 from nanochat_np.config import AblateConfig
 from nanochat_np.errors import ConfigError, RunError
 from nanochat_np.experiments.ablation import Row
-from nanochat_np.train.files import replace_file, told_as
 
 _LONGEST = 100  # characters of seeds; most systems allow 255 for a name in all
 

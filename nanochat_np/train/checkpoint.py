@@ -19,10 +19,10 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
+from nanochat_np.backend.files import beside, replace_file, sha256_of, sync_folder, told_as, write_synced
 from nanochat_np.config import Dtype
 from nanochat_np.errors import CheckpointError
 from nanochat_np.nn.model import ModelConfig, architecture
-from nanochat_np.train.files import beside, replace_file, sha256_of, sync_folder, told_as, write_synced
 
 FORMAT = 1  # of this layout; a reader refuses what is newer than itself
 MODEL, STATE, META, LATEST = "model.safetensors", "state.safetensors", "meta.json", "latest"

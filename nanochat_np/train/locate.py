@@ -5,9 +5,9 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from nanochat_np.backend.files import told_as
 from nanochat_np.errors import CheckpointError
 from nanochat_np.train import checkpoint
-from nanochat_np.train.files import told_as
 
 
 def step_folders(folder: Path) -> list[Path]:

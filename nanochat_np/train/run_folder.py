@@ -10,8 +10,8 @@ from typing import Any
 import filelock
 import msgspec
 
+from nanochat_np.backend.files import remove_leftovers, replace_file, told_as
 from nanochat_np.errors import CheckpointError, ConfigError, RunError
-from nanochat_np.train.files import remove_leftovers, replace_file, told_as
 from nanochat_np.train.locate import step_folders
 
 SCHEMA = 1  # of config.json, metrics.jsonl and summary.json

@@ -119,6 +119,7 @@ def test_a_write_that_fails_leaves_nothing(url, cache, monkeypatch):
     assert list(cache.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_many_at_once_all_get_the_text(url, cache):
     texts = []
     threads = [threading.Thread(target=lambda: texts.append(shakespeare(f"{url}/good", SHA256))) for _ in range(8)]

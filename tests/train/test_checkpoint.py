@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
+from nanochat_np.backend import files
+from nanochat_np.backend.files import remove_leftovers
 from nanochat_np.errors import CheckpointError
 from nanochat_np.nn.model import ModelConfig, architecture, parameter_count
-from nanochat_np.train import checkpoint, files, loop
+from nanochat_np.train import checkpoint, loop
 from nanochat_np.train.checkpoint import MODEL, STATE, Checkpoint, Meta, load, save
-from nanochat_np.train.files import remove_leftovers
 from nanochat_np.train.locate import load_newest, locate, newest_run, step_folders
 from tests.train.lab import TINY_GPT, contents, events, flip
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from nanochat_np.backend import files
 from nanochat_np.errors import ConfigError, RunError
-from nanochat_np.train import files, run_folder
+from nanochat_np.train import run_folder
 from nanochat_np.train.checkpoint import load
 from nanochat_np.train.locate import step_folders
 from nanochat_np.train.run_folder import RunFolder, new_path
