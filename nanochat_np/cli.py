@@ -7,7 +7,15 @@ from typing import Any
 
 from nanochat_np import command_line
 from nanochat_np.command_line.command import Command, Summary
-from nanochat_np.config import AblateConfig, BenchConfig, DoctorConfig, SampleConfig, TrainConfig
+from nanochat_np.config import (
+    AblateConfig,
+    BenchConfig,
+    DataConfig,
+    DoctorConfig,
+    SampleConfig,
+    TokenizerConfig,
+    TrainConfig,
+)
 
 
 def _lazily(module: str) -> Callable[[Any, frozenset[str]], Summary]:
@@ -27,6 +35,8 @@ COMMANDS = (
     Command("train", TrainConfig, _lazily("nanochat_np.commands.train")),
     Command("sample", SampleConfig, _lazily("nanochat_np.commands.sample")),
     Command("ablate", AblateConfig, _lazily("nanochat_np.commands.ablate")),
+    Command("tokenizer", TokenizerConfig, _lazily("nanochat_np.commands.tokenizer")),
+    Command("data", DataConfig, _lazily("nanochat_np.commands.data")),
     Command("bench", BenchConfig, _lazily("nanochat_np.commands.bench")),
     Command("doctor", DoctorConfig, _lazily("nanochat_np.commands.doctor")),
 )

@@ -20,7 +20,15 @@ def _run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_commands_are_those_of_the_documentation() -> None:
-    assert [command.name for command in COMMANDS] == ["train", "sample", "ablate", "bench", "doctor"]
+    assert [command.name for command in COMMANDS] == [
+        "train",
+        "sample",
+        "ablate",
+        "tokenizer",
+        "data",
+        "bench",
+        "doctor",
+    ]
 
 
 def test_importing_the_package_imports_nothing_and_help_nothing_heavy() -> None:
@@ -43,6 +51,7 @@ def test_a_wrong_flag() -> None:
     )
 
 
+@pytest.mark.slow
 def test_threads_reach_blas_and_numba() -> None:
     done = _run("doctor", "--threads", "1", "--json", "--quiet")
     assert (done.returncode, done.stderr) == (0, "")

@@ -28,6 +28,7 @@ COMMAND_LINE, ITS_IMPORTS, ITS_USERS = "command_line", {"errors", "config", ""},
 NEVER = {"torch", "jax", "tensorflow", "pickle", "cPickle", "dill", "cloudpickle"}
 ONLY_IN = {
     "cupy": r"backend/device\.py",
+    "pyarrow": r"data/parquet\.py",
     "numba": r"(kernels|scalar)/\w+\.py|backend/jit\.py|commands/doctor\.py",  # doctor tells its version
 }
 

@@ -6,9 +6,13 @@ from pathlib import Path
 
 import pytest
 
+PARTS = ["ops", "kernels", "nn", "optim", "infer", "text", "evaluate", "backend/test_random.py"]
+
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", ["ops", "kernels", "nn", "optim", "infer", "text", "evaluate", "backend/test_random.py"])
+@pytest.mark.parametrize(
+    "part", ["ops", "kernels", "nn", "optim", "infer", "text", "evaluate", "backend/test_random.py"]
+)
 def test_properties_over_many_more_examples(part):
     tests = Path(__file__).parent
     command = [sys.executable, "-m", "pytest", "-q", "--hypothesis-profile=thorough", str(tests / part)]

@@ -39,7 +39,7 @@ def read_flags(command: Command, arguments: Iterable[str]) -> dict[str, str]:
         if token.startswith("-") and token.strip("-"):
             flag, text = _read_flag(command, flags, token, rest)
         else:
-            flag, text = _positional(command, flags, token), token
+            flag, text = _positional(command, flags, texts, token), token
         if flag.name in texts:
             raise ConfigError(f"{flag.option} is given twice{_see(command)}")
         if not _is_utf8(text):
@@ -72,9 +72,10 @@ def _read_flag(command: Command, flags: dict[str, Flag], token: str, rest: list[
     return flag, rest.pop()
 
 
-def _positional(command: Command, flags: dict[str, Flag], token: str) -> Flag:
+def _positional(command: Command, flags: dict[str, Flag], texts: dict[str, str], token: str) -> Flag:
+    """The first flag that may stand without its name and is not given yet."""
     for flag in flags.values():
-        if flag.positional:
+        if flag.positional and flag.name not in texts:
             return flag
     raise ConfigError(f"unexpected argument {shown(token)} of {command.name}, flags begin with --{_see(command)}")
 

@@ -9,10 +9,11 @@ from pathlib import Path
 
 from nanochat_np.data.files import read_path
 from nanochat_np.data.shakespeare import shakespeare
+from nanochat_np.data.stdlib_docs import stdlib_docs
 from nanochat_np.data.stories import DEFAULT_CHARACTERS, stories
 from nanochat_np.errors import ConfigError, DataError
 
-BUILTINS = ("pydocs", "stories", "shakespeare")
+BUILTINS = ("pydocs", "stdlib", "stories", "shakespeare")
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ def load_corpus(spec: str) -> Corpus:
     """The corpus that ``spec`` names.
 
     - ``pydocs``: the topics of the interpreter's own documentation, so they differ between Python versions;
+    - ``stdlib``: the same topics and the docstrings of the standard library, together over 2 MB;
     - ``stories`` or ``stories:CHARACTERS``: generated children's stories;
     - ``shakespeare``: the tiny Shakespeare file, downloaded once;
     - else the path of a UTF-8 file, which is one document, or of a folder, in which each text file is one.
@@ -49,6 +51,8 @@ def load_corpus(spec: str) -> Corpus:
 def _documents(spec: str) -> tuple[str, ...]:
     if spec == "pydocs":
         return _pydocs()
+    if spec == "stdlib":
+        return (*_pydocs(), *stdlib_docs())
     if spec == "shakespeare":
         return (shakespeare(),)
     if spec == "stories":

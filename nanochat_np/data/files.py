@@ -1,7 +1,9 @@
 """Reading a user's text: UTF-8, exactly as it is in the file."""
 
+import contextlib
 import os
 import stat
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from nanochat_np.errors import DataError
@@ -31,7 +33,7 @@ def read_folder(folder: Path) -> tuple[str, ...]:
     Empty files are left out, and so is what is hidden: files and folders whose name begins with a dot. Links to
     folders are not followed. Raises DataError if that leaves nothing.
     """
-    documents = tuple(text for text in map(read_text, _text_files(folder)) if text)
+    documents = tuple(text for text in map(read_text, files_below(folder, TEXT_SUFFIXES)) if text)
     if not documents:
         raise DataError(f"{folder}: no text in this folder: it needs a file that ends in {', '.join(TEXT_SUFFIXES)}")
     return documents
@@ -42,17 +44,33 @@ def read_text(path: Path) -> str:
 
     Raises DataError for a NUL byte and for what is not UTF-8; byte offsets count from 0.
     """
-    data = path.read_bytes()
+    return decoded(path, path.read_bytes(), 0)
+
+
+def decoded(path: Path, data: bytes, offset: int) -> str:
+    """The text of the bytes from ``offset`` on of a file, as `read_text` has it; raises what it raises."""
     nul = data.find(b"\0")
     if nul >= 0:
-        raise DataError(f"{path}: NUL at byte offset {nul}: looks like a binary file: give UTF-8 text")
+        raise DataError(f"{path}: NUL at byte offset {offset + nul}: looks like a binary file: give UTF-8 text")
     try:
-        return data.decode().removeprefix("\ufeff")
+        text = data.decode()
     except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 at byte offset {error.start}: convert the file to UTF-8") from None
+        raise DataError(f"{path}: not UTF-8 at byte offset {offset + error.start}: convert the file to UTF-8") from None
+    return text.removeprefix("\ufeff") if offset == 0 else text
 
 
-def _text_files(folder: Path) -> list[Path]:
+@contextlib.contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Tell what the system does not let us read as a DataError."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
+
+
+def files_below(folder: Path, suffixes: Sequence[str]) -> list[Path]:
+    """The files below ``folder`` that end in one of ``suffixes``, in either case and not hidden, sorted by path."""
+
     def stop(error: OSError) -> None:
         raise error
 
@@ -60,5 +78,5 @@ def _text_files(folder: Path) -> list[Path]:
     for parent, folders, names in os.walk(folder, onerror=stop):
         folders[:] = [name for name in folders if not name.startswith(".")]
         visible = [Path(parent, name) for name in names if not name.startswith(".")]
-        found += [path for path in visible if path.suffix.lower() in TEXT_SUFFIXES and path.is_file()]
+        found += [path for path in visible if path.suffix.lower() in suffixes and path.is_file()]
     return sorted(found, key=lambda path: path.parts)

@@ -108,6 +108,7 @@ def test_no_flag_gives_the_defaults(toy: Toy) -> None:
         (["xyzzy", "--steps", "3"], "unknown command xyzzy. See: python -m nanochat_np --help"),
         (["--steps", "3", "toy"], "--steps stands before the command: write python -m nanochat_np COMMAND --steps"),
         (["other", "thing"], "unexpected argument thing of other, flags begin with --."),
+        (["toy", "rope", "ball"], "unexpected argument ball of toy, flags begin with --."),
         (["other", ""], "unexpected argument '' of other"),
         (["other", "-"], "unexpected argument - of other"),
         (["other", "--", "--steps"], "unexpected argument -- of other"),

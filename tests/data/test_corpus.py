@@ -78,7 +78,7 @@ def test_what_is_missing_is_named_and_the_builtins_listed(spec, tmp_path):
         load_corpus(spec)
     message = str(caught.value)
     assert repr(spec) in message
-    assert "pydocs, stories, shakespeare and stories:CHARACTERS" in message
+    assert "pydocs, stdlib, stories, shakespeare and stories:CHARACTERS" in message
     assert "did you mean" not in message
     assert "\n" not in message
 
