@@ -45,6 +45,8 @@ class GPTConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             raise ConfigError(f"--n-embd {self.n_embd}: not an even width for each of --n-head {self.n_head} heads")
         if not 1 <= self.n_kv_head <= self.n_head or self.n_head % self.n_kv_head:
             raise ConfigError(f"--n-kv-head {self.n_kv_head}: --n-head {self.n_head} is not a multiple of it")
+        if self.is_current and self.n_embd < SMEAR_CHANNELS:
+            raise ConfigError(f"--n-embd {self.n_embd}: the current architecture takes at least {SMEAR_CHANNELS}")
         if not self.window_pattern or set(self.window_pattern.upper()) - set("SL"):
             raise ConfigError(f"--window-pattern {self.window_pattern!r}: takes the letters S (short) and L (long)")
 

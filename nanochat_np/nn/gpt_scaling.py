@@ -24,7 +24,7 @@ class Horizon(msgspec.Struct, frozen=True, kw_only=True):
     target_tokens: int
     total_batch_size: int
     iterations: int
-    lr_multiplier: float
+    rate_multiplier: float  # of all rates but the smear group's
     weight_decay: float
     flops_per_token: int
 
@@ -86,7 +86,7 @@ def horizon(
         target_tokens=target,
         total_batch_size=batch,
         iterations=iterations,
-        lr_multiplier=math.sqrt(batch / REFERENCE_BATCH),
+        rate_multiplier=math.sqrt(batch / REFERENCE_BATCH),
         weight_decay=weight_decay * math.sqrt(batch / REFERENCE_BATCH) * (reference_tokens / target),
         flops_per_token=operations,
     )

@@ -142,7 +142,12 @@ def test_initial_values():
 
 @pytest.mark.parametrize(
     ("wrong", "named"),
-    [({"n_head": 5}, "--n-embd"), ({"n_kv_head": 4}, "--n-kv-head"), ({"window_pattern": "SX"}, "S")],
+    [
+        ({"n_head": 5}, "--n-embd"),
+        ({"n_kv_head": 4}, "--n-kv-head"),
+        ({"n_embd": 16, "n_head": 2, "n_kv_head": 2}, "at least 24"),
+        ({"window_pattern": "SX"}, "S"),
+    ],
 )
 def test_settings_that_make_no_model_are_refused(wrong, named):
     with pytest.raises(ConfigError, match=named):

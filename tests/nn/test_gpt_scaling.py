@@ -30,7 +30,7 @@ def test_the_table_of_upstream(depth):
     assert (config.n_embd, config.n_head, config.n_kv_head, config.n_layer) == (width, heads, heads, depth)
     assert (found.scaling_params, found.target_tokens, found.total_batch_size) == (count, tokens, 2**log_batch)
     assert found.iterations == steps
-    assert round(found.lr_multiplier, 4) == multiplier
+    assert round(found.rate_multiplier, 4) == multiplier
     assert round(found.weight_decay, 5) == decay
 
 
