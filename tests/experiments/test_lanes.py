@@ -11,7 +11,7 @@ import pytest
 
 from nanochat_np.experiments.lanes import in_lanes
 
-pytestmark = pytest.mark.slow  # each process imports NumPy
+slow = pytest.mark.slow  # each process imports NumPy
 
 
 def work(item):
@@ -40,6 +40,7 @@ def test_every_item_comes_back_from_at_most_so_many_processes():
     assert not multiprocessing.active_children()
 
 
+@slow
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
 def test_a_process_that_dies_takes_only_its_own_item():
     found = dict(in_lanes(work, ["a", "die", "b", "raise", "c"], 1, 1))
@@ -48,6 +49,7 @@ def test_a_process_that_dies_takes_only_its_own_item():
     assert [found[item][0] for item in ("a", "b", "c")] == ["a", "b", "c"]
 
 
+@slow
 def test_a_process_has_its_threads_before_numpy_loads(monkeypatch):
     for name in ("OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
         monkeypatch.setenv(name, "7")  # inherited
@@ -55,6 +57,7 @@ def test_a_process_has_its_threads_before_numpy_loads(monkeypatch):
     assert found == (False, ["3", "3"])
 
 
+@slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are others there")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_all_processes(number):
@@ -68,6 +71,7 @@ def test_a_signal_ends_all_processes(number):
     assert signal.getsignal(number) is before
 
 
+@slow
 def test_to_leave_early_ends_all_processes():
     results = in_lanes(work, ["a", "sleep"], 2, 1)
     next(results)
