@@ -46,7 +46,7 @@ step() { # step NAME COMMAND...: run it, keep what it prints, remember the first
 }
 
 step doctor "$python" -m nanochat_np doctor --json
-step tests "$python" -m pytest -o addopts= -m gpu -q -p no:cacheprovider
+step tests "$python" -m pytest -o addopts= -m gpu -q -p no:cacheprovider tests/gpu
 step bench "$python" -m nanochat_np bench lab --device cuda --out "$out/bench" --json
 step train "$python" -m nanochat_np train --device cuda --data stories --steps 2000 --out "$out/train" --json
 step train_large "$python" -m nanochat_np train --device cuda --data stories --n-layer 4 --n-embd 256 --n-head 8 \
