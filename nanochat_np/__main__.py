@@ -4,11 +4,14 @@ import io
 import os
 import sys
 
-from nanochat_np import cli
-
 
 def main() -> int:
     """Run the command line of this process."""
+    try:
+        from nanochat_np import cli
+    except KeyboardInterrupt:  # before the command line can tell it
+        print("interrupted", file=sys.stderr)
+        return 130
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:  # closed by the caller (2>&-): print would then take stdout for stderr

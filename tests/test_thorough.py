@@ -10,9 +10,7 @@ PARTS = ["ops", "kernels", "nn", "optim", "infer", "text", "evaluate", "backend/
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "part", ["ops", "kernels", "nn", "optim", "infer", "text", "evaluate", "backend/test_random.py"]
-)
+@pytest.mark.parametrize("part", PARTS)
 def test_properties_over_many_more_examples(part):
     tests = Path(__file__).parent
     command = [sys.executable, "-m", "pytest", "-q", "--hypothesis-profile=thorough", str(tests / part)]

@@ -3,10 +3,13 @@
 import contextlib
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
+
+_OURS = re.compile(r"\.(config\.json|env\.json|metrics\.jsonl|summary\.json|latest|step_\d+)\.\d+\.tmp")
 
 
 def beside(path: Path) -> Path:
@@ -15,8 +18,10 @@ def beside(path: Path) -> Path:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what processes that were killed have left `beside` the files of ``folder``."""
+    """Remove what processes that were killed have left `beside` the files of a run, and nothing of anybody else's."""
     for path in folder.glob(".*.tmp"):
+        if _OURS.fullmatch(path.name) is None:
+            continue
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         else:

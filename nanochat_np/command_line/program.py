@@ -14,13 +14,19 @@ from nanochat_np.command_line import guard, help
 from nanochat_np.command_line.command import Command, Summary
 from nanochat_np.command_line.dispatch import Call, bind
 from nanochat_np.command_line.failure import Failure
+from nanochat_np.command_line.interruption import Interruption, remembered
+from nanochat_np.errors import NanochatError
 
 BROKEN_PIPE = 128 + 13  # what a shell reports of a program that SIGPIPE ended
 
 
 def main(commands: Sequence[Command], arguments: Sequence[str]) -> int:
     """Run the command that the arguments name and return the exit code; the only place that handles errors."""
-    arguments = list(arguments)
+    with remembered() as interruption:
+        return _main(commands, list(arguments), interruption)
+
+
+def _main(commands: Sequence[Command], arguments: list[str], interruption: Interruption) -> int:
     command: Command | None = None
     call: Call | None = None
     try:
@@ -42,7 +48,8 @@ def main(commands: Sequence[Command], arguments: Sequence[str]) -> int:
         as_json = call.config.json if call else guard.asks_for("json", arguments)
         if debug:
             traceback.print_exception(error)
-        failure = Failure.of(error, call)
+        interrupted = interruption.came and not isinstance(error, NanochatError)
+        failure = Failure.of(KeyboardInterrupt() if interrupted else error, call)
         _report(failure, {"command": command and command.name, "error": failure.content} if as_json else None)
         return failure.exit_code
 

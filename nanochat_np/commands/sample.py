@@ -9,7 +9,7 @@ from nanochat_np.backend.device import select_device
 from nanochat_np.backend.random import stream
 from nanochat_np.command_line.console import out
 from nanochat_np.config import SampleConfig
-from nanochat_np.errors import CheckpointError
+from nanochat_np.errors import CheckpointError, ConfigError
 from nanochat_np.infer.engine import Engine
 from nanochat_np.infer.sampler import Sampler, check_temperature, greedy, random_sampler
 from nanochat_np.infer.text import continue_text
@@ -39,7 +39,11 @@ class SampleSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 def run(config: SampleConfig, given: frozenset[str]) -> SampleSummary:
     """Continue the prompt ``num_samples`` times, each with draws of its own."""
-    if not config.greedy:
+    if config.greedy:
+        idle = sorted(given & {"temperature", "top_k", "top_p"})
+        if idle:
+            raise ConfigError(f"--{idle[0].replace('_', '-')} does nothing with --greedy: leave one of them out")
+    else:
         check_temperature(config.temperature)
     device = select_device(config.device)
     folder = locate(Path(config.checkpoint) if config.checkpoint else newest_run(Path("results")))

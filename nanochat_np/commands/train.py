@@ -1,5 +1,6 @@
 """``train``: a model, its validation beside what counting reaches, a sample, and where the files are."""
 
+import shlex
 import time
 from pathlib import Path
 
@@ -36,7 +37,7 @@ def run(config: TrainConfig, given: frozenset[str]) -> TrainSummary:
 def _path(config: TrainConfig) -> Path | None:
     """The folder of the run; None where one is to be made."""
     if config.out is not None:
-        return Path(config.out)
+        return Path(config.out).expanduser()
     if not config.resume:
         return None
     newest = newest_begun(Path("results"))
@@ -70,6 +71,7 @@ def report(summary: TrainSummary) -> str:
         "",
         f"files   {s.out}",
         f"next    python -m nanochat_np sample --checkpoint {s.out} --num-samples 3",
-        "        python -m nanochat_np train --n-layer 2 --n-head 4 --n-embd 64 --block-size 64 --steps 3000",
+        f"        python -m nanochat_np train --data {shlex.quote(s.data)} --n-layer 2 --n-head 4 --n-embd 64 "
+        f"--block-size 64 --steps 3000",
     ]
     return "\n".join(lines)

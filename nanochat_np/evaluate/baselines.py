@@ -11,22 +11,26 @@ Tokens = npt.NDArray[np.integer]
 Nats = npt.NDArray[np.float64]
 
 
-def baselines(train: Tokens, val: Tokens, byte_lengths: npt.NDArray[np.integer]) -> dict[str, Validation]:
+def baselines(
+    train: Tokens, val: Tokens, byte_lengths: npt.NDArray[np.integer], positions: npt.NDArray[np.integer] | None = None
+) -> dict[str, Validation]:
     """Losses on ``val[1:]``, each token given the one before it.
 
-    train, val (at least 2 each,) integer tokens below V; ``byte_lengths`` (V,), 0 for special tokens.  Returns
+    train, val (at least 2 each,) integer tokens below V; ``byte_lengths`` (V,), 0 for special tokens; ``positions``
+    (n,) picks from ``val[1:]``, all of it by default.  Returns
 
     - uniform: ln V;
     - unigram: P(t) = (n_t + 1) / (N + V), n_t counted over the N tokens of ``train``;
     - bigram: P(t|c) = (n_ct + 1) / (n_c + V), n_ct counted over the pairs of ``train``, n_c = sum of n_ct over t.
     """
-    vocab_size, predicted = len(byte_lengths), val[1:]
+    vocab_size, chosen = len(byte_lengths), slice(None) if positions is None else positions
     nll = {
-        "uniform": np.full(predicted.size, math.log(vocab_size)),
+        "uniform": np.full(val.size - 1, math.log(vocab_size)),
         "unigram": _unigram(train, val, vocab_size),
         "bigram": _bigram(train, val, vocab_size),
     }
-    return {name: _scored(values, byte_lengths[predicted]) for name, values in nll.items()}
+    lengths = byte_lengths[val[1:]][chosen]
+    return {name: _scored(values[chosen], lengths) for name, values in nll.items()}
 
 
 def _scored(nll: Nats, byte_lengths: npt.NDArray[np.integer]) -> Validation:

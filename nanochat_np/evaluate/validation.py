@@ -59,11 +59,7 @@ def _batches(
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Inputs and targets (B, T) that cover every token but the first once; what is left at the end is a shorter row."""
     width = config.block_size
-    full, rest = divmod(len(tokens) - 1, width)
-    chosen = np.arange(full)
-    if sample and sample < full * width:
-        count = math.ceil(sample / width)
-        chosen, rest = np.sort(stream(seed, "validation").choice(full, count, replace=False)), 0
+    chosen, rest = _windows(config, len(tokens), sample, seed)
     per_batch = max(1, _FLOATS // (width * _floats_per_token(config)))
     for start in range(0, len(chosen), per_batch):
         windows = tokens[chosen[start : start + per_batch, None] * width + np.arange(width + 1)]
@@ -71,6 +67,22 @@ def _batches(
     if rest:
         tail = tokens[-rest - 1 :][None, :]
         yield tail[:, :-1], tail[:, 1:]
+
+
+def _windows(config: ModelConfig, n_tokens: int, sample: int, seed: int) -> tuple[np.ndarray, int]:
+    """Numbers of the windows that are predicted, and how many tokens are left for a shorter one."""
+    full, rest = divmod(n_tokens - 1, config.block_size)
+    if not sample or sample >= full * config.block_size:
+        return np.arange(full), rest
+    count = math.ceil(sample / config.block_size)
+    return np.sort(stream(seed, "validation").choice(full, count, replace=False)), 0
+
+
+def predicted(config: ModelConfig, n_tokens: int, sample: int = 0, seed: int = 0) -> np.ndarray:
+    """Which tokens `validate` predicts with these arguments, as positions in tokens[1:], (n,) in order."""
+    chosen, rest = _windows(config, n_tokens, sample, seed)
+    positions = (chosen[:, None] * config.block_size + np.arange(config.block_size)).reshape(-1)
+    return np.concatenate([positions, np.arange(n_tokens - 1 - rest, n_tokens - 1)])
 
 
 def _floats_per_token(config: ModelConfig) -> int:

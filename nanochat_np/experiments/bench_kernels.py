@@ -1,33 +1,43 @@
 """Each fused kernel of the CPU beside the reference it stands for."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from nanochat_np import ops
 from nanochat_np.backend.random import stream
 from nanochat_np.experiments.timing import Work, repeated
-from nanochat_np.kernels import TABLE, kernel
+from nanochat_np.kernels import TABLE, kernel, pays_on_cpu
 from nanochat_np.nn.model import ModelConfig, architecture, parameter_count
 from nanochat_np.optim import adamw, sgd
 
 _MODULES = (ops, sgd, adamw)
 
 
-def kernel_cases(config: ModelConfig, batch: int) -> dict[str, tuple[Work, Work]]:
-    """For each operation of the table, named with its shapes, the reference and the kernel as work.
+class KernelCase(NamedTuple):
+    """The reference and the kernel as work, and whether the kernel is what runs for these arguments."""
+
+    reference: Work
+    fused: Work
+    used: bool
+
+
+def kernel_cases(config: ModelConfig, batch: int) -> dict[str, KernelCase]:
+    """A case for each operation of the table, named with its shapes.
 
     The shapes are those of a mini-gpt; in float32.
     """
     shapes = f"B{batch} T{config.block_size} C{config.n_embd}"
     arguments = _arguments(config, batch)
-    found: dict[str, tuple[Work, Work]] = {}
+    found: dict[str, KernelCase] = {}
     for name in sorted(TABLE):
         fused = kernel(name)
         if fused is not None:  # Numba is there
             args = arguments[name]
-            found[f"{name} {shapes}"] = repeated(_reference(name), *args), repeated(fused, *args)
+            found[f"{name} {shapes}"] = KernelCase(
+                repeated(_reference(name), *args), repeated(fused, *args), pays_on_cpu(name, *args)
+            )
     return found
 
 

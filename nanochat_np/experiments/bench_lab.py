@@ -8,7 +8,8 @@ import msgspec
 import numpy as np
 
 from nanochat_np.backend.device import Device
-from nanochat_np.experiments.bench_kernels import kernel_cases
+from nanochat_np.experiments.bench_kernels import KernelCase, kernel_cases
+from nanochat_np.experiments.bench_memory import MemoryFigure, measure_memory
 from nanochat_np.experiments.bench_training import (
     LARGER_MINI_GPT,
     MINI_GPT,
@@ -53,22 +54,17 @@ class TrainingFigure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class KernelFigure(msgspec.Struct, frozen=True):
-    """An operation at the shapes of a mini-gpt (B windows, T positions, C channels)."""
+    """An operation at the shapes of a mini-gpt (B windows, T positions, C channels).
+
+    ``used``: whether the kernel is what runs there; elsewhere the reference does.
+    """
 
     name: str
     shapes: str
     reference_seconds: float
     kernel_seconds: float
     times_faster: float
-
-
-class MemoryFigure(msgspec.Struct, frozen=True, kw_only=True):
-    """Memory of the process (and the GPU's pool) when a case is warm, and ``steps`` steps later."""
-
-    name: str
-    steps: int
-    start_bytes: int
-    end_bytes: int
+    used: bool
 
 
 class LabFigures(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,8 +85,9 @@ def measure(device: Device, repeats: int, tick: Callable[[], None]) -> LabFigure
     tokens = text_tokens()
     trainings = {case.name: Training(case, tokens, device) for case in cases(device)}
     works = {("step", name): (training.advance, _SECONDS) for name, training in trainings.items()}
+    kernels = _kernels(trainings) if device.index is None else {}
     if device.index is None:
-        works |= _cpu_works(trainings, tokens)
+        works |= _cpu_works(trainings, tokens, kernels)
     rounds = []
     for seconds in in_turn(works, repeats):
         rounds.append(seconds)
@@ -99,21 +96,35 @@ def measure(device: Device, repeats: int, tick: Callable[[], None]) -> LabFigure
     return LabFigures(
         training=[_training_figure(name, seconds, trainings.get(name)) for name, seconds in _of("step", median)],
         python_over_tape=_ratio(median, PYTHON_BIGRAM, SCALAR_BIGRAM),
-        kernels=[_kernel_figure(name, median["reference", name], seconds) for name, seconds in _of("kernel", median)],
+        kernels=[_kernel_figure(name, case.used, median) for name, case in kernels.items()],
         start_up=dict(_of("start-up", median)),
-        memory=[_memory(trainings[name], device) for name in (MINI_GPT, SCALAR_MINI_GPT) if name in trainings],
+        memory=[
+            measure_memory(trainings[name].case, tokens, device, MEMORY_STEPS)
+            for name in (MINI_GPT, SCALAR_MINI_GPT)
+            if name in trainings
+        ],
     )
 
 
-def _cpu_works(trainings: dict[str, Training], tokens: np.ndarray) -> dict[Key, tuple[Work, float]]:
+def _kernels(trainings: dict[str, Training]) -> dict[str, KernelCase]:
+    """Every kernel at the shapes of two models."""
+    of_models = [
+        kernel_cases(training.trainer.config, training.case.config.batch_size)
+        for training in (trainings[MINI_GPT], trainings[LARGER_MINI_GPT])
+    ]
+    return {name: case for found in of_models for name, case in found.items()}
+
+
+def _cpu_works(
+    trainings: dict[str, Training], tokens: np.ndarray, kernels: dict[str, KernelCase]
+) -> dict[Key, tuple[Work, float]]:
     """What is measured on the CPU besides training: Python objects, kernels, starting."""
     works: dict[Key, tuple[Work, float]] = {
         ("step", PYTHON_BIGRAM): (python_steps(trainings[SCALAR_BIGRAM].case, tokens), _SECONDS)
     }
-    for training in (trainings[MINI_GPT], trainings[LARGER_MINI_GPT]):
-        for name, (reference, fused) in kernel_cases(training.trainer.config, training.case.config.batch_size).items():
-            works["reference", name] = reference, _KERNEL_SECONDS
-            works["kernel", name] = fused, _KERNEL_SECONDS
+    for name, case in kernels.items():
+        works["reference", name] = case.reference, _KERNEL_SECONDS
+        works["kernel", name] = case.fused, _KERNEL_SECONDS
     for name, arguments in _START_UP.items():
         works["start-up", name] = _process(arguments), 0.0
     return works
@@ -152,13 +163,7 @@ def _training_figure(name: str, seconds: float, training: Training | None) -> Tr
     )
 
 
-def _kernel_figure(name: str, reference: float, fused: float) -> KernelFigure:
+def _kernel_figure(name: str, used: bool, median: dict[Key, float]) -> KernelFigure:
     operation, _, shapes = name.partition(" ")
-    return KernelFigure(operation, shapes, reference, fused, times_faster=reference / fused)
-
-
-def _memory(training: Training, device: Device, chunk: int = 100) -> MemoryFigure:
-    start = device.memory_bytes()
-    for _ in range(MEMORY_STEPS // chunk):
-        training.advance(chunk)
-    return MemoryFigure(name=training.case.name, steps=MEMORY_STEPS, start_bytes=start, end_bytes=device.memory_bytes())
+    reference, fused = median["reference", name], median["kernel", name]
+    return KernelFigure(operation, shapes, reference, fused, times_faster=reference / fused, used=used)

@@ -37,9 +37,9 @@ def _tables(figures: LabFigures) -> Iterator[tuple[Cells, list[Cells]]]:
     if figures.start_up:
         yield ("starting", "a process"), [(name, duration(value)) for name, value in figures.start_up.items()]
     yield (
-        ("memory while training", "warm", "later", "steps between"),
+        ("memory of a process that trains", "warm", "later", "steps between"),
         [
-            (each.name, f"{each.start_bytes / _MIB:.1f} MiB", f"{each.end_bytes / _MIB:.1f} MiB", f"{each.steps:,}")
+            (each.name, *map(_mebibytes, (each.start_bytes, each.end_bytes)), f"{each.steps:,}")
             for each in figures.memory
         ],
     )
@@ -49,6 +49,8 @@ def _remarks(figures: LabFigures) -> str:
     lines = [f"Rust peer: {PEER.removeprefix('Rust peer, ')}; the ratio is to its best."]
     if figures.python_over_tape:
         lines.append(f"Python objects take {figures.python_over_tape:,.0f} times as long as the tape for the bigram.")
+    if not all(each.used for each in figures.kernels):
+        lines.append("Kernels that are not used: for arrays of that size the reference runs.")
     return "\n\n" + "\n".join(lines)
 
 
@@ -70,7 +72,12 @@ def _kernel_cells(name: str, figures: list[KernelFigure]) -> Iterator[str]:
     """An operation at all shapes."""
     for f in figures:
         if f.name == name:
-            yield from (duration(f.reference_seconds), duration(f.kernel_seconds), f"{f.times_faster:.1f}")
+            kernel = duration(f.kernel_seconds) + ("" if f.used else " (not used)")
+            yield from (duration(f.reference_seconds), kernel, f"{f.times_faster:.1f}")
+
+
+def _mebibytes(count: int) -> str:
+    return f"{count / _MIB:.1f} MiB"
 
 
 def duration(seconds: float) -> str:

@@ -23,6 +23,7 @@ from nanochat_np.backend.arrays import array_module
 F = TypeVar("F", bound=Callable[..., Any])
 
 TABLE: dict[str, str] = {}  # name of an operation -> module of its kernel
+_PAYS: dict[str, Callable[..., bool]] = {}  # name -> for which arguments its kernel is the faster one, if not for all
 
 _enabled: ContextVar[bool] = ContextVar("kernels_enabled", default=os.environ.get("NANOCHAT_NP_KERNELS") != "reference")
 
@@ -38,19 +39,38 @@ def reference_only() -> Iterator[None]:
 
 
 @functools.cache
+def can_compile() -> bool:
+    """Whether Numba is installed and works: on a machine with a GPU it need not be."""
+    try:
+        importlib.import_module("nanochat_np.backend.jit")
+    except ImportError:
+        return False
+    return True
+
+
+def in_use() -> bool:
+    """Whether operations on NumPy's arrays run as compiled loops."""
+    return _enabled.get() and can_compile()
+
+
+@functools.cache
 def kernel(name: str) -> Callable[..., Any] | None:
-    """The fused version of operation ``name``, or None where Numba is not installed."""
-    if importlib.util.find_spec("numba") is None:
+    """The fused version of operation ``name``, or None where Numba does not work."""
+    if not can_compile():
         return None
     fused: Callable[..., Any] = getattr(importlib.import_module(f"{__name__}.{TABLE[name]}"), name)
     return fused
 
 
+def pays_on_cpu(name: str, *args: Any, **named: Any) -> bool:
+    """Whether the dispatch takes the kernel of operation ``name`` for these arguments, arrays of NumPy."""
+    pays = _PAYS.get(name)
+    return pays is None or pays(*args, **named)
+
+
 def are_cold() -> bool:
     """Whether the kernels have yet to be compiled on this machine, which takes a while and should be said."""
-    if not _enabled.get() or importlib.util.find_spec("numba") is None:
-        return False
-    return importlib.import_module("nanochat_np.backend.jit").is_cold()
+    return in_use() and importlib.import_module("nanochat_np.backend.jit").is_cold()
 
 
 def fused_on_cpu(module: str, pays: Callable[..., bool] | None = None) -> Callable[[F], F]:
@@ -62,11 +82,13 @@ def fused_on_cpu(module: str, pays: Callable[..., bool] | None = None) -> Callab
     def mark(reference: F) -> F:
         name = reference.__name__
         TABLE[name] = module
+        if pays is not None:
+            _PAYS[name] = pays
 
         @functools.wraps(reference)
         def run(*args: Any, **named: Any) -> Any:
             on_cpu = _enabled.get() and _on_cpu((*args, *named.values()))
-            if on_cpu and (pays is None or pays(*args, **named)) and (fused := kernel(name)):
+            if on_cpu and pays_on_cpu(name, *args, **named) and (fused := kernel(name)):
                 return fused(*args, **named)
             return reference(*args, **named)
 

@@ -4,24 +4,23 @@ At batch size 1 a step is a few thousand multiplications, less than what NumPy t
 in `kernels.bigram` does the same steps in the same order; a test holds it to the array path.
 """
 
-import importlib.util
-
 import numpy as np
 
+from nanochat_np import kernels
 from nanochat_np.backend.arrays import Array
 from nanochat_np.nn.model import ModelConfig, Weights
 from nanochat_np.optim.optimizer import Optimizer
 
 
 def can_run_bigram_sgd(config: ModelConfig, optimizer: Optimizer, windows: Array) -> bool:
-    """Whether this is the case that the loop is for: bigram, plain SGD, batch size 1, NumPy arrays."""
+    """Whether this is the case that the loop is for: bigram, plain SGD, batch size 1, NumPy arrays, kernels in use."""
     return (
         config.kind == "bigram"
         and not optimizer.is_adamw
         and optimizer.momentum == 0
         and windows.shape[1] == 1
         and type(windows) is np.ndarray
-        and importlib.util.find_spec("numba") is not None
+        and kernels.in_use()
     )
 
 

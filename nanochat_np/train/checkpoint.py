@@ -58,6 +58,10 @@ class Checkpoint(msgspec.Struct, frozen=True):
     state: dict[str, np.ndarray]
 
 
+class NewerFormat(CheckpointError):
+    """A sound checkpoint that only a newer program can read: nothing to pass over or to replace."""
+
+
 class _Version(msgspec.Struct):
     format: Annotated[int, msgspec.Meta(ge=1)]
 
@@ -123,7 +127,7 @@ def read_meta(folder: Path) -> Meta:
     try:
         version = msgspec.json.decode(content, type=_Version).format
         if version > FORMAT:
-            raise CheckpointError(f"{path}: format {version} is newer than this program's {FORMAT}: update nanochat-np")
+            raise NewerFormat(f"{path}: format {version} is newer than this program's {FORMAT}: update nanochat-np")
         file = msgspec.json.decode(content, type=_MetaFile)
         if hashlib.sha256(file.meta).hexdigest() != file.sha256:
             raise CheckpointError(f"{path}: damaged, its sha256 is not the one that was written")

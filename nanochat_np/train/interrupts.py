@@ -9,24 +9,27 @@ import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
 
+Handler = Callable[[int, FrameType | None], object]
+
 
 class StopRequest:
     """Whether somebody asked to stop.  Who asks a second time does not want to wait."""
 
-    def __init__(self) -> None:
+    def __init__(self, at_once: Handler) -> None:
         self.asked = False
+        self._at_once = at_once
 
     def handle(self, number: int, frame: FrameType | None) -> None:
         """Take a signal.  Raises KeyboardInterrupt from the second one on."""
         if self.asked:
-            raise KeyboardInterrupt
+            self._at_once(number, frame)
         self.asked = True
 
 
 @contextlib.contextmanager
 def stop_request() -> Iterator[StopRequest]:
     """While this is open SIGINT and SIGTERM set ``asked``; the second of them raises KeyboardInterrupt."""
-    request = StopRequest()
+    request = StopRequest(_outer())
     with _handled(request.handle):
         yield request
 
@@ -34,12 +37,18 @@ def stop_request() -> Iterator[StopRequest]:
 @contextlib.contextmanager
 def stop_at_once() -> Iterator[None]:
     """While this is open SIGTERM raises KeyboardInterrupt, as SIGINT does: both end in clean-up and a line."""
-    with _handled(signal.default_int_handler):
+    with _handled(_outer()):
         yield
 
 
+def _outer() -> Handler:
+    """What handles SIGINT by now, and raises KeyboardInterrupt: the command line's handler remembers that it did."""
+    handler = signal.getsignal(signal.SIGINT)
+    return handler if callable(handler) else signal.default_int_handler
+
+
 @contextlib.contextmanager
-def _handled(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
+def _handled(handler: Handler) -> Iterator[None]:
     """Handle SIGINT and SIGTERM so, each unless this process was told to ignore it.
 
     Outside the main thread, where that is impossible, signals are left alone.

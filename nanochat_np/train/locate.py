@@ -23,12 +23,15 @@ def _is_step(path: Path) -> bool:
 def load_newest(folder: Path, note: Callable[[str], None]) -> tuple[Path, checkpoint.Checkpoint] | None:
     """The newest sound checkpoint of a run and its folder, or None where there is none at all.
 
-    A damaged one is named through ``note`` and passed over.  Raises CheckpointError where all are damaged.
+    A damaged one is named through ``note`` and passed over.  Raises CheckpointError where all are damaged, or where one
+    is of a newer format: going on from an older one would overwrite it.
     """
     errors = []
     for path in step_folders(folder):
         try:
             return path, checkpoint.load(path)
+        except checkpoint.NewerFormat:
+            raise
         except CheckpointError as error:
             note(f"passing over a checkpoint: {error}")
             errors.append(error)

@@ -15,13 +15,14 @@ from nanochat_np.data.dataset import Dataset, load_dataset, require_window
 from nanochat_np.errors import CheckpointError, ConfigError, DataError, Interrupted
 from nanochat_np.evaluate.baselines import baselines
 from nanochat_np.evaluate.bits import Validation
-from nanochat_np.evaluate.validation import validate
+from nanochat_np.evaluate.validation import predicted, validate
 from nanochat_np.infer.engine import Engine
 from nanochat_np.infer.sampler import random_sampler
 from nanochat_np.infer.text import continue_text
 from nanochat_np.nn.model import ModelConfig
 from nanochat_np.train import checkpoint
 from nanochat_np.train.env_record import env_record
+from nanochat_np.train.footprint import require_memory
 from nanochat_np.train.interrupts import stop_request
 from nanochat_np.train.locate import load_newest
 from nanochat_np.train.loop import Reporter, TrainingLoop
@@ -63,10 +64,14 @@ def prepare(config: TrainConfig, note: Callable[[str], None] = lambda text: None
     dataset = load_dataset(config.data, config.style, config.val_fraction)
     model = model_config(config, dataset.tokenizer.vocab_size)
     require_window(dataset, model.block_size)
+    require_memory(model, config.batch_size, config.dtype or "", device)
     trainer = make_trainer(config, model, config.seed, dataset.train, device)
     if device.index is None and kernels.are_cold():
         note("compiling the loops, once on this machine: a few seconds")
-    trainer.warm_up(config.batch_size)
+    with stop_request() as stop:  # compiled code would lose an interrupt, or fail over it
+        trainer.warm_up(config.batch_size)
+    if stop.asked:
+        raise KeyboardInterrupt
     return Prepared(config, dataset, device, trainer)
 
 
@@ -112,7 +117,8 @@ def _summary(
 ) -> TrainSummary:
     config, dataset, device, trainer = prepared.config, prepared.dataset, prepared.device, prepared.trainer
     model, losses = trainer.config, list(loop.recent_losses) or [_untrained_loss(prepared)]
-    counting = baselines(dataset.train, dataset.val, dataset.byte_lengths)
+    positions = predicted(model, len(dataset.val), config.val_tokens, config.seed)
+    counting = baselines(dataset.train, dataset.val, dataset.byte_lengths, positions)
     rate = loop.step / loop.train_seconds if loop.train_seconds else 0.0
     return TrainSummary(
         mode=config.mode,

@@ -5,12 +5,13 @@ from typing import Protocol
 
 import numpy as np
 
+from nanochat_np import kernels
 from nanochat_np.backend import environment
 from nanochat_np.backend.arrays import Array, array_module, to_numpy
 from nanochat_np.backend.device import Device
 from nanochat_np.backend.random import stream
 from nanochat_np.config import Learning
-from nanochat_np.errors import CheckpointError
+from nanochat_np.errors import CheckpointError, ConfigError
 from nanochat_np.nn.model import ModelConfig, architecture, flatten, parameter_count, views
 from nanochat_np.optim.optimizer import Optimizer
 from nanochat_np.train.checkpoint import Checkpoint
@@ -51,6 +52,8 @@ def make_trainer(settings: Learning, config: ModelConfig, seed: int, tokens: np.
     """The trainer for ``--mode``, with untrained parameters.  ``tokens`` (n,) integer is the training text."""
     p = initial_parameters(config, seed)
     if settings.mode == "scalar":
+        if not kernels.can_compile():
+            raise ConfigError("--mode scalar needs Numba, which does not import: pip install numba")
         from nanochat_np.train.scalar import ScalarTrainer
 
         return ScalarTrainer(config, p, make_optimizer(settings, p), tokens)

@@ -87,6 +87,33 @@ def test_a_terminal_gets_a_bar_with_notes_above(monkeypatch: pytest.MonkeyPatch,
     assert "\x1b[" in text
 
 
+@pytest.mark.parametrize(
+    ("columns", "line"),
+    [
+        (
+            120,
+            f"K{'━' * 10}            50000/100000 loss 2.315  lr 0.0003123  norm 0.5213  tok/s 1,234,567  eta 27:45\n",
+        ),
+        (80, "K  50000/100000 loss 2.315  lr 0.0003123  norm 0.5213  tok/s 1,234,567  eta 27:45\n"),
+        (79, "K━━━━━━        50000/100000 loss 2.315  lr 0.0003123  tok/s 1,234,567  eta 27:45\n"),
+        (40, "K━━    50000/100000 loss 2.315  eta 27:45\n"),
+    ],
+)
+def test_a_narrow_terminal_keeps_the_count_the_loss_and_the_eta(
+    monkeypatch: pytest.MonkeyPatch, clock: Clock, columns: int, line: str
+) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("NO_COLOR", "1")
+    with progress(total=100_000, quiet=False) as shown:
+        for step in (0, 50_000):
+            clock.now += 27 * 60 + 45
+            shown.update(step, loss=2.315, lr=0.0003123, norm=0.5213, **{"tok/s": 1_234_567})
+    assert line in terminal.getvalue()
+
+
 def test_no_color_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)

@@ -166,3 +166,8 @@ def test_text_appears_as_it_is_written(lab, run, monkeypatch):
     a, b, c = order[2:7:2]
     assert order == ["Th", "computed", a, "computed", b, "computed", c, "\n"]
     assert len(a) == len(b) == len(c) == 1
+
+
+def test_flags_that_do_nothing_with_greedy_are_refused(lab, run):
+    assert "--top-k does nothing with --greedy" in lab("sample", "--greedy", "--top-k=3").error(1)
+    assert lab("sample", "--greedy", "--max-new-tokens=1").code == 0

@@ -275,3 +275,25 @@ def test_what_fails_while_computing(lab, monkeypatch):
     monkeypatch.setattr(train_run, "baselines", lambda *a: csv.reader(1))
     assert "internal: TypeError" in lab.train(*TINY_GPT, "--steps=2", "--out=run").error(3)
     assert load(Path("run/checkpoints/step_000002")).meta.step == 2
+
+
+def test_a_guard_that_would_stop_at_once_is_refused(lab):
+    assert "--memory-guard-ratio 0.5" in lab.train("--memory-guard-ratio=0.5").error(1)
+
+
+def test_a_home_folder_is_the_users(lab, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    lab.train(*TINY_GPT, "--steps=1", "--out=~/run")
+    assert (tmp_path / "home" / "run" / "summary.json").exists()
+
+
+def test_baselines_are_on_the_tokens_that_were_validated(lab):
+    some, every = (lab.train(*TINY_GPT, "--steps=1", "--json", *flags).summary for flags in (("--val-tokens=60",), ()))
+    assert some["val_tokens"] == 60
+    assert some["baselines"]["uniform"] == every["baselines"]["uniform"]
+    assert some["baselines"]["bigram"] != every["baselines"]["bigram"]
+
+
+def test_the_tape_without_numba(lab, monkeypatch):
+    monkeypatch.setattr("nanochat_np.kernels.can_compile", lambda: False)
+    assert "--mode scalar needs Numba" in lab.train(*TINY_GPT, "--mode=scalar").error(1)

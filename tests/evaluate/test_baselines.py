@@ -27,6 +27,17 @@ def test_bits_per_byte_leave_out_special_tokens_and_count_long_characters():
     assert found["unigram"].tokens == 4
 
 
+def test_positions_pick_what_is_predicted():
+    rng = np.random.default_rng(0)
+    train, val = rng.integers(0, 4, (2, 60)).astype(np.int32)
+    lengths = np.array([0, 1, 2, 1])
+    every = baselines(train, val, lengths)
+    halves = [baselines(train, val, lengths, np.arange(59)[part]) for part in (slice(0, 20), slice(20, None))]
+    for name, found in every.items():
+        assert 20 * halves[0][name].loss + 39 * halves[1][name].loss == pytest.approx(59 * found.loss)
+    assert halves[0]["bigram"].tokens == 20
+
+
 def test_a_hand_computed_example():
     # V = 3. Train 0 1 2 1 1: counts 1, 3, 1 of 5; pairs 01 12 21 11, contexts 0: 1, 1: 2, 2: 1.
     train = np.array([0, 1, 2, 1, 1], dtype=np.int32)

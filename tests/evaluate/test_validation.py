@@ -146,3 +146,14 @@ def test_the_memory_of_an_evaluation_is_bounded():
     assert x.size == 64  # one window, which takes 3 million floats
     x, _ = next(validation._batches(bigram(True, True), np.zeros(10**6, np.int32), 0, 0))
     assert x.size * 5 <= validation._FLOATS
+
+
+@pytest.mark.parametrize("sample", [0, 10, 1000])
+def test_predicted_positions_are_those_that_are_validated(sample):
+    config, weights = model()
+    tokens = text(60)
+    positions = validation.predicted(config, len(tokens), sample, seed=3)
+    found = validate(config, weights, tokens, BYTES, Device(), sample=sample, seed=3)
+    assert found.tokens == len(positions) == len(set(positions.tolist()))
+    loss, bpb = brute_force(config, weights, tokens, positions + 1)
+    assert (found.loss, found.bpb) == (pytest.approx(loss), pytest.approx(bpb))

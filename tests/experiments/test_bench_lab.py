@@ -5,9 +5,11 @@ import json
 import numpy as np
 import pytest
 
+from nanochat_np import kernels, ops
 from nanochat_np.backend.device import Device
-from nanochat_np.experiments import bench_lab
+from nanochat_np.experiments import bench_lab, bench_memory, bench_report
 from nanochat_np.experiments.bench_kernels import kernel_cases
+from nanochat_np.experiments.bench_memory import train_on
 from nanochat_np.experiments.bench_report import duration
 from nanochat_np.experiments.bench_training import (
     ALPHABET,
@@ -95,7 +97,52 @@ def test_every_kernel_of_the_table_has_a_line(shape):
     config = ModelConfig(**SHAPE | shape, tie_lm_head=False, input_rmsnorm=True)
     found = kernel_cases(config, 2)
     assert {name.partition(" ")[0] for name in found} == set(TABLE)
-    assert all(reference(1) > 0 and fused(1) > 0 for reference, fused in found.values())
+    assert all(case.reference(1) > 0 and case.fused(1) > 0 for case in found.values())
+
+
+@pytest.mark.parametrize(("block_size", "attention_used"), [(4, True), (64, False)])
+def test_a_kernel_is_used_where_it_is_what_runs(monkeypatch, block_size, attention_used):
+    model = ModelConfig(**SHAPE | {"block_size": block_size}, tie_lm_head=False, input_rmsnorm=True)
+    used = {name.partition(" ")[0] for name, case in kernel_cases(model, 2).items() if case.used}
+    attention = {"causal_attention", "causal_attention_backward"}
+    assert used == set(TABLE) - (set() if attention_used else attention)
+    ran, found = set(), kernels.kernel
+    monkeypatch.setattr(kernels, "kernel", lambda name: ran.add(name) or found(name))
+    q = np.ones((2, 2, block_size, 2), np.float32)
+    ops.causal_attention_backward(q, ops.causal_attention(q, q, q)[1])
+    assert ran == used & attention
+
+
+def leak(asked):
+    """A training that keeps 1 KiB of every step."""
+    advance, kept = Training.advance, []
+
+    def leaking(self, count):
+        kept.extend(bytes(1024) for _ in range(count))
+        return advance(self, count)
+
+    Training.advance = leaking  # in a process of its own
+    return train_on(asked)
+
+
+@pytest.mark.slow  # two processes that load NumPy and kernels
+@pytest.mark.parametrize(("train", "least", "most"), [(train_on, -1.0, 1.0), (leak, 4.5, 6.0)])
+def test_a_leak_shows_in_the_memory(monkeypatch, train, least, most):
+    monkeypatch.setattr(bench_memory, "train_on", train)
+    held = bytearray(300 * 2**20)  # what earlier cases leave behind
+    del held
+    Training(CASES[SCALAR_MINI_GPT], TOKENS, Device())  # compiled here, so that the process does not have to
+    figure = bench_memory.measure_memory(CASES[SCALAR_MINI_GPT], TOKENS, Device(), 5000)
+    assert least < (figure.end_bytes - figure.start_bytes) / 2**20 < most
+    assert (figure.name, figure.steps) == (SCALAR_MINI_GPT, 5000)
+
+
+@pytest.mark.parametrize("used", [True, False])
+def test_the_tables_say_which_kernels_are_not_used(used):
+    figure = bench_lab.KernelFigure("an_operation", "B1", 2e-3, 4e-3, 0.5, used)
+    figures = bench_lab.LabFigures(training=[], python_over_tape=None, kernels=[figure], start_up={}, memory=[])
+    text = bench_report.report(figures)
+    assert ("4.00 ms (not used)" in text) == ("Kernels that are not used" in text) == (not used)
 
 
 def test_cases_are_taken_in_turn_each_for_its_time():
@@ -145,6 +192,7 @@ def brief(monkeypatch):
     monkeypatch.setattr(bench_lab, "MEMORY_STEPS", 100)
     monkeypatch.setattr(bench_lab, "text_tokens", lambda: TOKENS)
     monkeypatch.setattr(bench_lab, "_START_UP", {"nothing": ["-S", "-c", "pass"]})
+    monkeypatch.setattr(bench_memory, "in_lanes", lambda work, items, **_: [(item, work(item)) for item in items])
 
 
 def test_the_figures_belong_together(lab, brief, tmp_path):

@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import sys
 
 import numpy as np
 import pytest
@@ -75,7 +76,10 @@ def test_attention_over_a_long_window_is_matrix_products(ran):
 
 
 def test_without_numba_the_reference_runs(monkeypatch):
-    monkeypatch.setattr(kernels, "kernel", kernels.kernel.__wrapped__)
-    monkeypatch.setattr(kernels.importlib.util, "find_spec", lambda name: None)
+    for cached in ("kernel", "can_compile"):
+        monkeypatch.setattr(kernels, cached, getattr(kernels, cached).__wrapped__)
+    monkeypatch.setitem(sys.modules, "nanochat_np.backend.jit", None)
     assert kernels.kernel("rms_norm") is None
+    assert not kernels.in_use()
+    assert not kernels.are_cold()
     np.testing.assert_allclose(ops.rms_norm(np.full((1, 3), 2.0))[0], 1, rtol=1e-5)

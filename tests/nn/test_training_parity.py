@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 
 from nanochat_np.backend import Device
+from nanochat_np.config import TrainConfig
+from nanochat_np.data.batches import window_starts
 from nanochat_np.optim.optimizer import Optimizer
+from nanochat_np.optim.schedule import lr_multipliers
+from nanochat_np.train.run import prepare
 from nanochat_np.train.scalar import ScalarTrainer
 from nanochat_np.train.tensor import TensorTrainer
 from tests.nn.networks import bigram, mini_gpt, parameters, variants
@@ -50,3 +54,29 @@ def test_every_step_is_the_same(network, tied, normed, optimizer):
         np.testing.assert_allclose(norms, expected_norms, rtol=1e-9)
         np.testing.assert_allclose(tensor.p, scalar.p, rtol=1e-9, atol=1e-12)
         assert np.abs(tensor.p - parameters(config)).max() > 1e-3
+
+
+@pytest.mark.slow
+@variants
+@pytest.mark.parametrize("kind", ["bigram", "mini-gpt"])
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+@pytest.mark.parametrize("batch", [1, 8])
+def test_hundreds_of_steps_at_the_default_rates_are_the_same(kind, tied, normed, optimizer, batch):
+    steps, losses = 400, []
+    for mode in ("scalar", "tensor"):
+        config = TrainConfig(
+            mode=mode,
+            model_kind=kind,
+            optimizer=optimizer,
+            batch_size=batch,
+            tie_lm_head=tied,
+            input_rmsnorm=normed,
+            data="stories:20000",
+            steps=steps,
+            dtype="float64",
+            device="cpu",
+        ).resolved()
+        trainer = (prepared := prepare(config)).trainer
+        starts = window_starts(1, 0, steps, batch, len(prepared.dataset.train), trainer.config.block_size)
+        losses.append(trainer.advance(0, starts, config.lr * lr_multipliers(0, steps, steps, "linear"))[0])
+    np.testing.assert_allclose(losses[0], losses[1], rtol=0, atol=1e-9)

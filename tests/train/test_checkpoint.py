@@ -376,3 +376,24 @@ def test_the_newest_run(tmp_path):
     (tmp_path / "young" / "checkpoints" / "latest").unlink()
     os.utime(tmp_path / "young" / "checkpoints", (9, 9))  # before the empty one
     assert newest_run(tmp_path) == tmp_path / "young"
+
+
+def test_a_checkpoint_of_a_newer_program_is_neither_passed_over_nor_replaced(lab):
+    run = lab.trained(*TINY_GPT, "--steps=4", "--checkpoint-every=2", "--lr-schedule=constant", "--out=run")
+    newest = run / "checkpoints" / "step_000004"
+    rewritten(newest, format=2)
+    before = contents(run)
+    assert "format 2 is newer" in lab.resume("--out=run", "--steps=6").error(4)
+    assert contents(run) == before
+
+
+def test_leftovers_are_told_from_files_of_somebody_else(tmp_path):
+    for name in (".notes.tmp", ".dir.tmp/file", ".step_notes.1.tmp", "step_000001.1.tmp", ".config.json.tmp"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    before = contents(tmp_path)
+    (tmp_path / ".step_000003.77.tmp").mkdir()
+    for name in (".step_000003.77.tmp/model", ".latest.8.tmp", ".config.json.12.tmp"):
+        (tmp_path / name).touch()
+    remove_leftovers(tmp_path)
+    assert contents(tmp_path) == before

@@ -1,0 +1,42 @@
+"""Ctrl-C, remembered: compiled code may turn the KeyboardInterrupt that it meets into an error of its own."""
+
+import contextlib
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any
+
+
+class Interruption:
+    """Whether SIGINT came."""
+
+    def __init__(self) -> None:
+        self.came = False
+
+    def take(self, number: int, frame: FrameType | None) -> None:
+        """Handle the signal."""
+        self.came = True
+        raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def remembered() -> Iterator[Interruption]:
+    """While this is open SIGINT is remembered as it interrupts; an ignored one, or another thread's, is left alone."""
+    interruption = Interruption()
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        yield interruption
+        return
+    before, hook = signal.signal(signal.SIGINT, interruption.take), sys.unraisablehook
+
+    def unraisable(problem: Any) -> None:
+        if not issubclass(problem.exc_type, KeyboardInterrupt):  # which is told in one line already
+            hook(problem)
+
+    sys.unraisablehook = unraisable
+    try:
+        yield interruption
+    finally:
+        signal.signal(signal.SIGINT, before)
+        sys.unraisablehook = hook

@@ -1,0 +1,39 @@
+"""Whether a training step fits into memory, asked before the system answers by killing the process."""
+
+import numpy as np
+import psutil
+
+from nanochat_np.backend.device import Device
+from nanochat_np.errors import ConfigError
+from nanochat_np.nn.model import ModelConfig, architecture, parameter_count
+
+_GIB = 2**30
+
+
+def step_bytes(config: ModelConfig, batch_size: int, itemsize: int) -> int:
+    """About what a step holds at its peak: rough, and rather too little than too much.
+
+    Each layer keeps its attention weights (B, H, T, T) for the backward, which has two more of them at a time; some 18
+    arrays of (B, T, C) a layer; logits, probabilities and their gradient; parameters, gradient and two moments.
+    """
+    tokens = batch_size * config.block_size
+    attention = tokens * config.block_size * config.n_head * (config.n_layer + 2 if config.n_layer else 0)
+    parameters = parameter_count(architecture(config.kind).shapes(config))
+    rows = min(tokens, config.vocab_size) if config.kind == "bigram" else tokens
+    floats = attention + 18 * config.n_layer * tokens * config.n_embd + 3 * rows * config.vocab_size + 4 * parameters
+    return floats * itemsize
+
+
+def require_memory(config: ModelConfig, batch_size: int, dtype: str, device: Device) -> None:
+    """Raise ConfigError where a step would take more than the device has free."""
+    needed = step_bytes(config, batch_size, np.dtype(dtype).itemsize)
+    if device.index is None:
+        free = psutil.virtual_memory().available
+    else:
+        with device.active():
+            free = device.xp.cuda.runtime.memGetInfo()[0]
+    if needed > free:
+        raise ConfigError(
+            f"a step would take about {needed / _GIB:.1f} GiB and {device.name} has {free / _GIB:.1f} free: "
+            f"lower --batch-size, --block-size, --n-embd or --n-layer"
+        )
