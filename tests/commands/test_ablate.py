@@ -287,7 +287,7 @@ def test_processes_side_by_side_give_the_same_rows(lab, tmp_path, both):
 
 def test_the_plot_shows_every_variant(lab, monkeypatch, tmp_path):
     monkeypatch.setattr(ablate, "can_plot", lambda: True)
-    flags = ["--data=stories:3000", "--steps=40", "--eval-every=10", "--quiet", "--json", "--seeds=7,8", "--n-embd=8"]
+    flags = ["--data=stories:3000", "--steps=40", "--eval-every=10", "--quiet", "--json", "--seeds=7", "--n-embd=8"]
     result = lab("ablate", *flags, "--model-kind=both", f"--out={tmp_path}")
     from matplotlib import image
 

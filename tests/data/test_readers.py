@@ -93,7 +93,7 @@ blank_separated = st.lists(
 ).map("".join)
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(blank_separated, st.integers(16, 40))
 def test_pieces_are_the_text_and_none_is_too_long(text, piece_bytes):
     pieces = cut(text, piece_bytes)
@@ -102,7 +102,7 @@ def test_pieces_are_the_text_and_none_is_too_long(text, piece_bytes):
     assert "".join("".join(pieces).split()) == "".join("".join(lines).split())
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(st.lists(blank_separated, min_size=1, max_size=3), st.integers(1, 3))
 def test_text_may_be_read_from_any_group_on(tmp_path_factory, texts, group_documents):
     folder = tmp_path_factory.mktemp("texts")
@@ -169,7 +169,7 @@ def test_a_bad_line_is_named_by_file_and_number(write, line, reason):
     assert reason in message
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(st.lists(st.text(max_size=5)), st.integers(1, 3), st.integers(1, 100))
 def test_jsonl_may_be_read_from_any_group_on(tmp_path_factory, texts, group_documents, group_bytes):
     path = tmp_path_factory.mktemp("jsonl") / "a.jsonl"

@@ -70,7 +70,7 @@ def test_a_shard_ends_with_the_row_group_that_has_the_characters(tmp_path):
     assert column(tmp_path / "out" / "validation.parquet") == ["000", "020", "040"]
 
 
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(
     st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=8), min_size=2, max_size=40),
     st.integers(1, 40),
