@@ -1,5 +1,6 @@
 """What a command shows: progress on stderr while it works, and on stdout what it is for."""
 
+import abc
 import contextlib
 import os
 import sys
@@ -43,7 +44,7 @@ class Progress:
         """A line that stays: an evaluation, a checkpoint."""
 
 
-class Timed(Progress):
+class Timed(Progress, abc.ABC):
     """Progress that is shown at most every so many seconds, and at the last step."""
 
     def __init__(self, total: int, interval: float) -> None:
@@ -70,8 +71,9 @@ class Timed(Progress):
         hours, minutes = divmod(minutes, 60)
         return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
+    @abc.abstractmethod
     def _show(self, step: int, text: str) -> None:
-        raise NotImplementedError
+        """Show a step and what goes with it."""
 
 
 class Lines(Timed):

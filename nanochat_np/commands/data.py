@@ -9,6 +9,7 @@ import msgspec
 
 from nanochat_np.command_line.console import Progress, out, progress
 from nanochat_np.command_line.failure import DISK_FULL
+from nanochat_np.commands.actions import require_action
 from nanochat_np.config import DataConfig
 from nanochat_np.data.counting import PERCENTILES, Counts, count
 from nanochat_np.data.documents import DocumentFile
@@ -28,7 +29,6 @@ FLAGS = {
     "download": {"data", "out", "shards", "workers"},
     "stats": {"data", "text_field", "piece_bytes"},
 }
-COMMON = {"action", "json", "quiet", "debug", "threads"}
 
 
 class Prepared(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,14 +95,11 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
 
 def run(config: DataConfig, given: frozenset[str]) -> msgspec.Struct:
     """Do what ``action`` says.  Raises ConfigError for a flag that the action does not read."""
-    if config.action is None:
-        raise ConfigError("data needs an action: write data prepare, download or stats")
-    for name in sorted(given - FLAGS[config.action] - COMMON):
-        raise ConfigError(f"--{name.replace('_', '-')} does nothing with data {config.action}: leave it out")
+    action = require_action("data", config.action, given, FLAGS)
     if config.data is None:
-        raise ConfigError(f"data {config.action} needs data: write data {config.action} NAME_OR_PATH")
+        raise ConfigError(f"data {action} needs data: write data {action} NAME_OR_PATH")
     with stop_at_once():
-        return {"prepare": _prepare, "download": _download, "stats": _stats}[config.action](config, config.data)
+        return {"prepare": _prepare, "download": _download, "stats": _stats}[action](config, config.data)
 
 
 def _prepare(config: DataConfig, data: str) -> Prepared:

@@ -8,6 +8,7 @@ import msgspec
 from nanochat_np.backend.files import told_as
 from nanochat_np.command_line.console import out
 from nanochat_np.commands import tokenizer_eval, tokenizer_train
+from nanochat_np.commands.actions import require_action
 from nanochat_np.config import TokenizerConfig
 from nanochat_np.data.files import read_text
 from nanochat_np.errors import ConfigError, DataError
@@ -21,7 +22,6 @@ FLAGS = {
     "encode": {"text", "file", "tokenizer"},
     "decode": {"ids", "tokenizer"},
 }
-COMMON = {"action", "json", "quiet", "debug", "threads"}
 
 
 class CodedText(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,14 +40,11 @@ class CodedText(msgspec.Struct, frozen=True, kw_only=True):
 
 def run(config: TokenizerConfig, given: frozenset[str]) -> msgspec.Struct:
     """Do what ``action`` says.  Raises ConfigError for a flag that the action does not read."""
-    if config.action is None:
-        raise ConfigError("tokenizer needs an action: write tokenizer train, eval, encode or decode")
-    for name in sorted(given - FLAGS[config.action] - COMMON):
-        raise ConfigError(f"--{name.replace('_', '-')} does nothing with tokenizer {config.action}: leave it out")
+    action = require_action("tokenizer", config.action, given, FLAGS)
     if config.threads is not None:
         os.environ["RAYON_NUM_THREADS"] = str(config.threads)  # rustbpe reads it when its threads start
     actions = {"train": tokenizer_train.run, "eval": tokenizer_eval.run, "encode": _encode, "decode": _decode}
-    return actions[config.action](config)
+    return actions[action](config)
 
 
 def _encode(config: TokenizerConfig) -> CodedText:

@@ -85,7 +85,7 @@ def train(prepared: Prepared, run: RunFolder, reporter: Reporter, started: float
     if found is not None:
         _require_same(found[1].meta, prepared, run.path)
         reporter.note(f"going on from step {found[1].meta.step}")
-    run.write_json("config.json", config_record(config, sys.argv))
+    run.write_json("config.json", config_record(config, sys.argv[1:]))
     run.write_json("env.json", env_record(device, dataset.name, dataset.sha256))
     begin = time.perf_counter()
     with device.active(), stop_request() as stop:
