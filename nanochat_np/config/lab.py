@@ -1,16 +1,11 @@
-"""One frozen, validated record per command: every flag with its type, range, default and meaning.
-
-The command line is built from these records (``command_line``): a field is a flag, its ``Meta`` description is its
-help, its bounds are checked before anything runs, and the docstring of the class is the heading of its flags in the
-help.  A field that is ``None`` has a default that depends on others; ``resolved`` fills it, and the result is what
-``config.json`` of a run holds.
-"""
+"""The character lab: train, ablate, sample."""
 
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
+from nanochat_np.config.common import Common, Count, DeviceName, Folder, Positive
 from nanochat_np.errors import ConfigError
 
 Mode = Literal["tensor", "scalar"]
@@ -20,9 +15,6 @@ Optimizer = Literal["adamw", "sgd"]
 Schedule = Literal["constant", "linear", "sqrt", "cosine"]
 Dtype = Literal["float32", "float64"]
 
-Count = Annotated[int, Meta(ge=0)]
-Positive = Annotated[int, Meta(ge=1)]
-Folder = Annotated[str, Meta(min_length=1)]  # an empty one, of a variable that is not set, would be the current folder
 
 # Shape of the mini-gpt where no flag says otherwise (specification of the character lab, section 2.3).
 MINI_GPT_SHAPE = {"n_layer": 1, "n_head": 4, "n_embd": 16, "block_size": 8}
@@ -34,17 +26,6 @@ LEARNING_RATES = {
     ("mini-gpt", "adamw"): 0.01,
     ("mini-gpt", "sgd"): 0.3,
 }
-
-
-class Common(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Flags that every command takes."""
-
-    json: Annotated[bool, Meta(description="print exactly one JSON object on stdout")] = False
-    quiet: Annotated[bool, Meta(description="no progress on stderr, only errors")] = False
-    debug: Annotated[bool, Meta(description="show the traceback of an error")] = False
-    threads: Annotated[Positive | None, Meta(description="threads for BLAS and Numba together (default: the CPUs)")] = (
-        None
-    )
 
 
 class Corpus(Common, frozen=True, kw_only=True):
@@ -107,7 +88,7 @@ class Learning(Optimization, frozen=True, kw_only=True):
     dtype: Annotated[
         Dtype | None, Meta(description="precision (default: float32 for arrays, float64 for the tape)")
     ] = None
-    device: Annotated[str, Meta(pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N")] = "auto"
+    device: DeviceName = "auto"
     eval_every: Annotated[int, Meta(ge=0, description="validate every so many steps; 0 is only at the end")] = 1000
     memory_guard_ratio: Annotated[
         float, Meta(ge=0, description="stop if memory grows past this multiple of its baseline; 0 is off")
@@ -195,103 +176,7 @@ class SampleConfig(Common, frozen=True, kw_only=True):
     greedy: Annotated[bool, Meta(description="always take the likeliest character")] = False
     num_samples: Annotated[int, Meta(ge=1, description="how many texts")] = 1
     seed: Annotated[int, Meta(ge=0, description="seed of the draws")] = 1337
-    device: Annotated[str, Meta(pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N")] = "auto"
-
-
-class DoctorConfig(Common, frozen=True, kw_only=True):
-    """Show devices, BLAS, threads, measured speed and versions, and what to do about what is missing.
-
-    Examples:
-      python -m nanochat_np doctor
-      python -m nanochat_np doctor --threads 1 --json
-    """
-
-
-class BenchConfig(Common, frozen=True, kw_only=True):
-    """Measure speed: steps of the character lab, with the command and the environment beside the figures.
-
-    Examples:
-      python -m nanochat_np bench
-      python -m nanochat_np bench lab --repeats 9 --device auto
-    """
-
-    what: Annotated[Literal["lab"], Meta(description="what to measure", extra={"positional": True})] = "lab"
-    repeats: Annotated[int, Meta(ge=1, description="timed repeats of each case; the median is reported")] = 5
-    device: Annotated[str, Meta(pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N")] = "cpu"
-    out: Annotated[Folder | None, Meta(description="folder of the result (default: results/bench_lab_TIME)")] = None
-
-
-class TokenizerConfig(Common, frozen=True, kw_only=True):
-    """Train a byte-level BPE tokenizer, compare it with others, or turn text into token ids and back.
-
-    Examples:
-      python -m nanochat_np tokenizer train --data stdlib --vocab-size 4096
-      python -m nanochat_np tokenizer eval
-      python -m nanochat_np tokenizer encode --text "Once upon a time"
-      python -m nanochat_np tokenizer decode --ids 79,110,332
-    """
-
-    action: Annotated[
-        Literal["train", "eval", "encode", "decode"] | None,
-        Meta(description="train, eval, encode or decode", extra={"positional": True}),
-    ] = None
-    data: Annotated[
-        str, Meta(description="train, eval: a built-in text (see train --help), or the path of a UTF-8 file or folder")
-    ] = "stdlib"
-    max_chars: Annotated[
-        int, Meta(ge=1, description="train, eval: read at most so many characters of the text, from its beginning")
-    ] = 2_000_000_000
-    vocab_size: Annotated[
-        int, Meta(ge=265, description="train: tokens, of which 256 are the bytes and 9 are special")
-    ] = 4096
-    out: Annotated[Folder, Meta(description="train: folder of the result")] = "results/tokenizer"
-    tokenizer: Annotated[
-        Folder, Meta(description="eval, encode, decode: folder of a tokenizer, or nanochat's tokenizer.pkl")
-    ] = "results/tokenizer"
-    text: Annotated[str | None, Meta(description="encode: the text")] = None
-    file: Annotated[Folder | None, Meta(description="encode: a UTF-8 file with the text")] = None
-    ids: Annotated[tuple[Count, ...] | None, Meta(description="decode: token ids, separated by commas")] = None
-
-
-class DataConfig(Common, frozen=True, kw_only=True):
-    """Prepare text as shards for pretraining, download shards, or count what is in data.
-
-    Examples:
-      python -m nanochat_np data prepare --data my_texts --out shards
-      python -m nanochat_np data download climbmix --shards 8
-      python -m nanochat_np data stats shards
-    """
-
-    action: Annotated[
-        Literal["prepare", "download", "stats"] | None,
-        Meta(description="prepare, download or stats", extra={"positional": True}),
-    ] = None
-    data: Annotated[
-        Folder | None,
-        Meta(
-            description="prepare, stats: a built-in text (see train --help), climbmix or fineweb-edu once downloaded, "
-            "or the path of a parquet, JSONL or text file or of a folder of them; download: climbmix, fineweb-edu, or "
-            "an address, in whose last part %05d may stand for the number of a shard",
-            extra={"positional": True},
-        ),
-    ] = None
-    out: Annotated[
-        Folder | None,
-        Meta(description="prepare: folder of the shards; download: likewise (default: the cache folder)"),
-    ] = None
-    text_field: Annotated[
-        str, Meta(description="prepare, stats: parquet column or field of JSON objects that has the text")
-    ] = "text"
-    piece_bytes: Annotated[
-        int, Meta(ge=16, description="prepare, stats: cut plain text into documents of at most so many bytes")
-    ] = 2000
-    shard_characters: Annotated[int, Meta(ge=1, description="prepare: characters a shard")] = 250_000_000
-    val_fraction: Annotated[float, Meta(gt=0, lt=1, description="prepare: share of the documents for validation")] = (
-        0.05
-    )
-    val_documents: Annotated[int, Meta(ge=1, description="prepare: documents for validation, at most")] = 20_000
-    shards: Annotated[int, Meta(ge=1, description="download: shards to train on, besides the one for validation")] = 8
-    workers: Annotated[int, Meta(ge=1, le=64, description="download: files at a time")] = 4
+    device: DeviceName = "auto"
 
 
 # Flags that do nothing under a setting.

@@ -1,0 +1,45 @@
+"""One frozen, validated record per command: every flag with its type, range, default and meaning.
+
+The command line is built from these records (``command_line``): a field is a flag, its ``Meta`` description is its
+help, its bounds are checked before anything runs, and the docstring of the class is the heading of its flags in the
+help.  A field that is ``None`` has a default that depends on others; ``resolved`` fills it, and the result is what
+``config.json`` of a run holds.
+"""
+
+from nanochat_np.config.common import Common, Count, DeviceName, Folder, Positive
+from nanochat_np.config.lab import (
+    LEARNING_RATES,
+    MINI_GPT_SHAPE,
+    AblateConfig,
+    Dtype,
+    Learning,
+    ModelKind,
+    Optimizer,
+    SampleConfig,
+    TrainConfig,
+    refuse_idle,
+)
+from nanochat_np.config.text import DataConfig, TokenizerConfig
+from nanochat_np.config.tools import BenchConfig, DoctorConfig
+
+__all__ = [
+    "LEARNING_RATES",
+    "MINI_GPT_SHAPE",
+    "AblateConfig",
+    "BenchConfig",
+    "Common",
+    "Count",
+    "DataConfig",
+    "DeviceName",
+    "DoctorConfig",
+    "Dtype",
+    "Folder",
+    "Learning",
+    "ModelKind",
+    "Optimizer",
+    "Positive",
+    "SampleConfig",
+    "TokenizerConfig",
+    "TrainConfig",
+    "refuse_idle",
+]
