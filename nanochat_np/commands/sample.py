@@ -16,6 +16,7 @@ from nanochat_np.infer.text import continue_text
 from nanochat_np.text.character import CharTokenizer
 from nanochat_np.train import checkpoint
 from nanochat_np.train.locate import locate, newest_run
+from nanochat_np.train.meta import CharacterMeta
 
 
 class SampleSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +49,8 @@ def run(config: SampleConfig, given: frozenset[str]) -> SampleSummary:
     device = select_device(config.device)
     folder = locate(Path(config.checkpoint) if config.checkpoint else newest_run(Path("results")))
     found = checkpoint.load(folder)
+    if not isinstance(found.meta, CharacterMeta):
+        raise CheckpointError(f"{folder}: holds a nanochat GPT, sample is for the character lab")
     if config.model_kind not in (None, found.meta.model.kind):
         raise CheckpointError(f"{folder}: holds a {found.meta.model.kind}, not the {config.model_kind} asked for")
     engine = Engine(found.meta.model, found.weights, device)

@@ -2,14 +2,17 @@
 
     checkpoints/step_000200/model.safetensors   the parameters by name
                             state.safetensors   what training needs besides: optimizer moments, recent losses
-                            meta.json           step, settings, tokenizer, size and sha256 of the two files
+                            bpe.json            the tokenizer of a GPT
+                            meta.json           step, settings, size and sha256 of the other files (`train.meta`)
     checkpoints/latest                          the name of the newest complete one
 
-Batches and schedule are functions of the step (`data.batches`, `optim.schedule`), so the step is their whole state.
+Random draws and schedules are functions of the step (`backend.random`, `optim.schedule`): it is their whole state.
 """
 
+import contextlib
 import hashlib
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Annotated
@@ -20,42 +23,21 @@ import safetensors
 import safetensors.numpy
 
 from nanochat_np.backend.files import beside, replace_file, sha256_of, sync_folder, told_as, write_synced
-from nanochat_np.config import Dtype
 from nanochat_np.errors import CheckpointError
-from nanochat_np.nn.model import ModelConfig, architecture
+from nanochat_np.train.meta import AnyMeta, FileRecord
+from nanochat_np.train.tensor_file import DTYPES, write_tensors
 
-FORMAT = 1  # of this layout; a reader refuses what is newer than itself
+FORMAT = 2  # of this layout; a reader refuses what is newer than itself
 MODEL, STATE, META, LATEST = "model.safetensors", "state.safetensors", "meta.json", "latest"
-STATE_ARRAYS = ("m", "v", "recent_losses")
-_TYPE_NAMES = {"float32": "F32", "float64": "F64"}  # of safetensors
-
-
-class FileRecord(msgspec.Struct, frozen=True):
-    """What a file must be, to be read."""
-
-    bytes: int
-    sha256: str
-
-
-class Meta(msgspec.Struct, frozen=True, kw_only=True):
-    """What meta.json says of a checkpoint."""
-
-    step: int
-    model: ModelConfig
-    dtype: Dtype
-    style: str
-    characters: str  # the tokenizer's vocabulary after BOS
-    dataset_sha256: str
-    train_seconds: float
-    files: dict[str, FileRecord] = {}
 
 
 class Checkpoint(msgspec.Struct, frozen=True):
-    """A checkpoint in memory.  Arrays are NumPy's."""
+    """A checkpoint in memory.  Arrays are NumPy's; ``texts`` are further files by name."""
 
-    meta: Meta
+    meta: AnyMeta
     weights: dict[str, np.ndarray]
     state: dict[str, np.ndarray]
+    texts: dict[str, bytes] = {}
 
 
 class NewerFormat(CheckpointError):
@@ -85,7 +67,8 @@ def save(folder: Path, checkpoint: Checkpoint) -> Path:
             beside(target).mkdir(parents=True, exist_ok=True)
             files = {}
             for name, arrays in ((MODEL, checkpoint.weights), (STATE, checkpoint.state)):
-                content = safetensors.numpy.save({key: np.ascontiguousarray(value) for key, value in arrays.items()})
+                files[name] = write_tensors(beside(target) / name, arrays)
+            for name, content in checkpoint.texts.items():
                 write_synced(beside(target) / name, content)
                 files[name] = FileRecord(bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
             meta = msgspec.structs.replace(checkpoint.meta, files=files)
@@ -108,16 +91,37 @@ def load(folder: Path) -> Checkpoint:
     and what is wrong with it.
     """
     meta = read_meta(folder)
-    for name in (MODEL, STATE):
+    texts = sorted(meta.files.keys() - {MODEL, STATE})
+    for name in (MODEL, STATE, *texts):
         _verify_file(folder / name, meta.files.get(name))
     with told_as(CheckpointError, f"cannot read checkpoint {folder}"):
         _verify_arrays(folder, meta)
         weights = safetensors.numpy.load_file(folder / MODEL)
         state = safetensors.numpy.load_file(folder / STATE)
-    return Checkpoint(meta=meta, weights=weights, state=state)
+        contents = {name: (folder / name).read_bytes() for name in texts}
+    return Checkpoint(meta=meta, weights=weights, state=state, texts=contents)
 
 
-def read_meta(folder: Path) -> Meta:
+def remove_older(folder: Path, keep: int) -> None:
+    """Remove all but the newest ``keep`` (≥ 1) checkpoints of a run.  What cannot be removed stays."""
+    for path in step_folders(folder)[keep:]:
+        with contextlib.suppress(OSError):
+            os.replace(path, beside(path))  # at one stroke: no name is left with half of its content
+            shutil.rmtree(beside(path))
+
+
+def step_folders(folder: Path) -> list[Path]:
+    """The checkpoints of a run, newest first."""
+    found = [path for path in folder.glob("step_*") if is_step(path) and path.is_dir()]
+    return sorted(found, key=lambda path: int(path.name[5:]), reverse=True)
+
+
+def is_step(path: Path) -> bool:
+    """Whether a path has the name of a checkpoint."""
+    return re.fullmatch("step_[0-9]+", path.name) is not None
+
+
+def read_meta(folder: Path) -> AnyMeta:
     """Only meta.json of a checkpoint, verified."""
     path = folder / META
     with told_as(CheckpointError, f"cannot read checkpoint {folder}"):
@@ -128,15 +132,18 @@ def read_meta(folder: Path) -> Meta:
         version = msgspec.json.decode(content, type=_Version).format
         if version > FORMAT:
             raise NewerFormat(f"{path}: format {version} is newer than this program's {FORMAT}: update nanochat-np")
+        if version < FORMAT:
+            raise CheckpointError(f"{path}: format {version} is of an older program, this one reads {FORMAT}")
         file = msgspec.json.decode(content, type=_MetaFile)
         if hashlib.sha256(file.meta).hexdigest() != file.sha256:
             raise CheckpointError(f"{path}: damaged, its sha256 is not the one that was written")
-        return msgspec.json.decode(file.meta, type=Meta)
+        meta: AnyMeta = msgspec.json.decode(file.meta, type=AnyMeta)
+        return meta
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise CheckpointError(f"{path}: damaged ({error})") from error
 
 
-def _encoded(meta: Meta) -> bytes:
+def _encoded(meta: AnyMeta) -> bytes:
     text = msgspec.json.format(msgspec.json.encode(meta))
     return msgspec.json.encode(_MetaFile(FORMAT, hashlib.sha256(text).hexdigest(), msgspec.Raw(text))) + b"\n"
 
@@ -152,13 +159,13 @@ def _verify_file(path: Path, record: FileRecord | None) -> None:
             raise CheckpointError(f"{path}: damaged, its sha256 is not the one that was written")
 
 
-def _verify_arrays(folder: Path, meta: Meta) -> None:
+def _verify_arrays(folder: Path, meta: AnyMeta) -> None:
     """The weights are those of the model, by name, shape and type, and the state is complete."""
     try:
-        shapes = architecture(meta.model.kind).shapes(meta.model)
-    except KeyError:
-        raise CheckpointError(f"{folder / META}: unknown model kind {meta.model.kind!r}") from None
-    expected: dict[str, object] = {name: (shape, _TYPE_NAMES[meta.dtype]) for name, shape in shapes.items()}
+        shapes = meta.shapes()
+    except KeyError as error:
+        raise CheckpointError(f"{folder / META}: unknown model kind {error}") from None
+    expected: dict[str, object] = {name: (shape, DTYPES[meta.dtype]) for name, shape in shapes.items()}
     found = _arrays(folder / MODEL)
     for name in sorted(found.keys() | expected.keys()):
         if found.get(name) != expected.get(name):
@@ -166,7 +173,7 @@ def _verify_arrays(folder: Path, meta: Meta) -> None:
                 f"{folder / MODEL}: {name} is {found.get(name, 'missing')}, "
                 f"the model's settings say {expected.get(name, 'nothing of it')}"
             )
-    missing = sorted(set(STATE_ARRAYS) - _arrays(folder / STATE).keys())
+    missing = sorted(meta.state_arrays - _arrays(folder / STATE).keys())
     if missing:
         raise CheckpointError(f"{folder / STATE}: {missing[0]} is missing")
 

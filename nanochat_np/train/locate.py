@@ -1,23 +1,13 @@
 """Which checkpoint: the newest sound one of a run, the one that a path means, the newest under ``results``."""
 
 import contextlib
-import re
 from collections.abc import Callable
 from pathlib import Path
 
 from nanochat_np.backend.files import told_as
 from nanochat_np.errors import CheckpointError
 from nanochat_np.train import checkpoint
-
-
-def step_folders(folder: Path) -> list[Path]:
-    """The checkpoints of a run, newest first."""
-    found = [path for path in folder.glob("step_*") if _is_step(path) and path.is_dir()]
-    return sorted(found, key=lambda path: int(path.name[5:]), reverse=True)
-
-
-def _is_step(path: Path) -> bool:
-    return re.fullmatch("step_[0-9]+", path.name) is not None
+from nanochat_np.train.checkpoint import is_step, step_folders
 
 
 def load_newest(folder: Path, note: Callable[[str], None]) -> tuple[Path, checkpoint.Checkpoint] | None:
@@ -48,7 +38,7 @@ def locate(path: Path) -> Path:
     Of several it is the one that ``latest`` names, or the newest where that names none.
     """
     with told_as(CheckpointError, f"cannot read checkpoint {path}"):
-        if _is_step(path) or (path / checkpoint.META).exists() or not path.is_dir():
+        if is_step(path) or (path / checkpoint.META).exists() or not path.is_dir():
             return path
         checkpoints = path / "checkpoints" if (path / "checkpoints").is_dir() else path
         folders = step_folders(checkpoints)

@@ -1,4 +1,4 @@
-"""The one training loop: every mode, model and device goes through it.
+"""The one training loop: every stage, mode, model and device goes through it.
 
 Steps are taken in chunks that end where something has to happen (an evaluation, a checkpoint, the end) or after about a
 tenth of a second, so that compiled code can run many steps in a call while the display, the log and Ctrl-C stay quick.
@@ -16,19 +16,14 @@ from typing import Protocol
 
 import numpy as np
 
-from nanochat_np.backend.arrays import to_numpy
 from nanochat_np.backend.device import Device
-from nanochat_np.config import TrainConfig
-from nanochat_np.data.batches import window_starts
-from nanochat_np.data.dataset import Dataset
 from nanochat_np.errors import Interrupted, MemoryDrift, RunError
-from nanochat_np.evaluate.validation import Validation, validate
-from nanochat_np.optim.schedule import lr_multipliers
+from nanochat_np.evaluate.bits import Validation
 from nanochat_np.train import checkpoint
 from nanochat_np.train.guards import MemoryDriftGuard
 from nanochat_np.train.interrupts import StopRequest
 from nanochat_np.train.run_folder import RunFolder
-from nanochat_np.train.trainer import Trainer, load_state, state_of, weights
+from nanochat_np.train.stage import NotFinite, Pace, Stage
 
 LAST_N = 50  # losses in the mean that a summary reports
 _CHUNK_SECONDS = 0.1
@@ -44,26 +39,19 @@ class Reporter(Protocol):
 
 
 class TrainingLoop:
-    """One run: its settings, its trainer, its folder, and where it stands."""
+    """One run: what is trained, at which pace, its folder, and where it stands."""
 
     def __init__(
-        self,
-        config: TrainConfig,
-        dataset: Dataset,
-        trainer: Trainer,
-        device: Device,
-        run: RunFolder,
-        reporter: Reporter,
-        stop: StopRequest,
+        self, stage: Stage, pace: Pace, device: Device, run: RunFolder, reporter: Reporter, stop: StopRequest
     ) -> None:
-        self.config, self.dataset, self.trainer, self.device = config, dataset, trainer, device
+        self.stage, self.pace, self.device = stage, pace, device
         self.run, self.reporter, self.stop = run, reporter, stop
         self.step = 0
         self.train_seconds = 0.0
         self.recent_losses: deque[float] = deque(maxlen=LAST_N)
         self.checkpoint: Path | None = None  # the newest
         self._saved_step: int | None = None  # the step of that
-        self._guard = MemoryDriftGuard(config.memory_guard_ratio, config.memory_guard_window)
+        self._guard = MemoryDriftGuard(pace.memory_guard_ratio, pace.memory_guard_window)
         self._evaluated = False
 
     @property
@@ -72,10 +60,9 @@ class TrainingLoop:
         return self.checkpoint if self._saved_step == self.step else None
 
     def begin(self, found: tuple[Path, checkpoint.Checkpoint] | None) -> None:
-        """Stand where the checkpoint ``found`` was saved, or at step 0, and open the log."""
+        """Stand where the checkpoint ``found``, which the stage has, was saved, or at step 0; open the log."""
         if found is not None:
             self.checkpoint, content = found
-            load_state(self.trainer, content)
             self.step = self._saved_step = content.meta.step
             self.train_seconds = content.meta.train_seconds
             self.recent_losses.extend(content.state["recent_losses"].tolist())
@@ -88,53 +75,43 @@ class TrainingLoop:
         count = 1
         with np.errstate(all="ignore"):  # what is not finite is looked for and told
             self._evaluate_if_due()
-            while self.step < self.config.steps:
+            while self.step < self.pace.steps:
                 count = min(count, self._next_stop() - self.step)
                 seconds = self._advance(count)
-                if _is_multiple(self.step, self.config.checkpoint_every):
+                if _is_multiple(self.step, self.pace.save_every):
                     self._save()
                 self._pause()
                 self._evaluate_if_due()
                 count = self._next_count(count, seconds)
             self._save()
-            return self._evaluate()
+            found = self._evaluate()
+            self._sample()
+            return found
 
     def _next_count(self, count: int, seconds: float) -> int:
         """How many steps to take after ``count`` took so long: at most twice as many."""
-        most = min(_CHUNK_STEPS, _CHUNK_TOKENS // self._tokens_per_step())
+        most = min(_CHUNK_STEPS, _CHUNK_TOKENS // self.stage.tokens_per_step)
         return max(1, min(2 * count, int(count * _CHUNK_SECONDS / seconds), most))
 
     def _next_stop(self) -> int:
         """The next step after which something has to happen."""
-        every = (self.config.eval_every, self.config.checkpoint_every)
-        return min([self.config.steps, *(self.step - self.step % n + n for n in every if n)])
+        every = (self.pace.eval_every, self.pace.save_every, self.pace.sample_every)
+        return min([self.pace.steps, *(self.step - self.step % n + n for n in every if n)])
 
     def _advance(self, count: int) -> float:
         """Take ``count`` steps, log them, and return the seconds they took."""
-        config, first = self.config, self.step
-        starts = window_starts(
-            config.seed, first, count, config.batch_size, len(self.dataset.train), self.trainer.config.block_size
-        )
-        assert config.lr is not None  # resolved
-        lrs = config.lr * lr_multipliers(
-            first,
-            count,
-            config.steps,
-            config.lr_schedule,
-            config.warmup_steps,
-            config.warmdown_ratio,
-            config.final_lr_frac,
-        )
+        first = self.step
         begin = time.perf_counter()
-        losses, norms = self.trainer.advance(first, starts, lrs)
+        losses, norms, events, shown = self.stage.advance(first, count)
         seconds = max(time.perf_counter() - begin, 1e-9)
         self.train_seconds += seconds
         self.step += count
         wrong = np.flatnonzero(~np.isfinite(losses + norms))
         kept = count if not wrong.size else int(wrong[0]) + 1  # steps after one that is not finite mean nothing
+        values = np.stack([losses, norms], axis=1)[:kept].tolist()
         self.run.log(
-            {"event": "step", "step": first + k + 1, "loss": loss, "lr": lr, "grad_norm": norm}
-            for k, (loss, lr, norm) in enumerate(np.stack([losses, lrs, norms], axis=1)[:kept].tolist())
+            {"event": "step", "step": first + k + 1, "loss": loss, "grad_norm": norm, **event}
+            for k, ((loss, norm), event) in enumerate(zip(values, events[:kept], strict=True))
         )
         if wrong.size:
             loss, norm = losses[wrong[0]], norms[wrong[0]]
@@ -144,14 +121,11 @@ class TrainingLoop:
         self.reporter.update(
             self.step,
             loss=float(np.mean(self.recent_losses)),
-            lr=float(lrs[-1]),
             norm=float(norms[-1]),
-            **{"tok/s": count * self._tokens_per_step() / seconds},
+            **shown,
+            **{"tok/s": count * self.stage.tokens_per_step / seconds},
         )
         return seconds
-
-    def _tokens_per_step(self) -> int:
-        return self.config.batch_size * self.trainer.config.block_size
 
     def _pause(self) -> None:
         """Between two chunks, or two batches of an evaluation: whether the work has to end here."""
@@ -169,45 +143,40 @@ class TrainingLoop:
         """Write a checkpoint of this step, unless it is written already."""
         if self.saved is not None:
             return self.saved
-        if not np.isfinite(to_numpy(self.trainer.p)).all():
-            raise self._not_finite("a parameter", self.step)
-        meta = checkpoint.Meta(
-            step=self.step,
-            model=self.trainer.config,
-            dtype=self.trainer.p.dtype.name,
-            style=self.config.style,
-            characters=self.dataset.tokenizer.characters,
-            dataset_sha256=self.dataset.sha256,
-            train_seconds=self.train_seconds,
-        )
-        state = state_of(self.trainer) | {"recent_losses": np.array(self.recent_losses, np.float64)}
-        content = checkpoint.Checkpoint(meta=meta, weights=weights(self.trainer), state=state)
+        recent = np.array(self.recent_losses, np.float64)
+        try:
+            content = self.stage.checkpoint(self.step, self.train_seconds, recent)
+        except NotFinite as what:
+            raise self._not_finite(str(what), self.step) from None
         self.checkpoint = checkpoint.save(self.run.checkpoints, content)
         self._saved_step = self.step
         self._log_checkpoint(self.checkpoint)
+        if self.pace.keep:
+            checkpoint.remove_older(self.run.checkpoints, self.pace.keep)
         return self.checkpoint
 
     def _log_checkpoint(self, path: Path) -> None:
         self.run.log([{"event": "checkpoint", "step": self.step, "path": path.name}])
 
     def _evaluate_if_due(self) -> None:
-        if self.step < self.config.steps and _is_multiple(self.step, self.config.eval_every):
+        if self.step == self.pace.steps:
+            return
+        if _is_multiple(self.step, self.pace.eval_every):
             self._evaluate()
+        if self.step and _is_multiple(self.step, self.pace.sample_every):
+            self._sample()
+
+    def _sample(self) -> None:
+        for prompt, text in self.stage.samples():
+            self.run.log([{"event": "sample", "step": self.step, "prompt": prompt, "text": text}])
+            self.reporter.note(f"step {self.step}: {prompt}| {text}")
+            self._stop_if_asked()
 
     def _evaluate(self) -> Validation:
         """Validate; what was just saved is read back from its file, so that the figure is the file's."""
         begin = time.perf_counter()
-        found = validate(
-            self.trainer.config,
-            checkpoint.load(self.saved).weights if self.saved else weights(self.trainer),
-            self.dataset.val,
-            self.dataset.byte_lengths,
-            self.device,
-            sample=self.config.val_tokens,
-            seed=self.config.seed,
-            # The first evaluation may rightly take more memory than training did; it is part of the baseline.
-            observe=self._pause if self._evaluated else self._stop_if_asked,
-        )
+        # The first evaluation may rightly take more memory than training did; it is part of the baseline.
+        found = self.stage.validate(self.saved, self._pause if self._evaluated else self._stop_if_asked)
         if not self._evaluated:
             self._guard.restart()
             self._evaluated = True
@@ -223,7 +192,7 @@ class TrainingLoop:
     def _not_finite(self, what: str, step: int) -> RunError:
         self.run.log([{"event": "not_finite", "step": step, "what": what}])
         last = f"the last good checkpoint is {self.checkpoint}" if self.checkpoint else "there is no checkpoint yet"
-        return RunError(f"{what} is not finite at step {step}: lower --lr or set --grad-clip; {last}")
+        return RunError(f"{what} is not finite at step {step}: {self.stage.remedy}; {last}")
 
 
 def _is_multiple(step: int, every: int) -> bool:

@@ -12,7 +12,7 @@ from nanochat_np.backend.device import Device, select_device
 from nanochat_np.backend.random import stream
 from nanochat_np.config import TrainConfig
 from nanochat_np.data.dataset import Dataset, load_dataset, require_window
-from nanochat_np.errors import CheckpointError, ConfigError, DataError, Interrupted
+from nanochat_np.errors import Interrupted
 from nanochat_np.evaluate.baselines import baselines
 from nanochat_np.evaluate.bits import Validation
 from nanochat_np.evaluate.validation import predicted, validate
@@ -20,7 +20,7 @@ from nanochat_np.infer.engine import Engine
 from nanochat_np.infer.sampler import random_sampler
 from nanochat_np.infer.text import continue_text
 from nanochat_np.nn.model import ModelConfig
-from nanochat_np.train import checkpoint
+from nanochat_np.train.character import CharacterStage, pace
 from nanochat_np.train.env_record import env_record
 from nanochat_np.train.footprint import require_memory
 from nanochat_np.train.interrupts import stop_request
@@ -81,17 +81,18 @@ def train(prepared: Prepared, run: RunFolder, reporter: Reporter, started: float
     ``started`` is the time.perf_counter() at which start-up began.
     """
     config, dataset, device, trainer = prepared.config, prepared.dataset, prepared.device, prepared.trainer
+    stage = CharacterStage(config, dataset, trainer, device, run.path)
     found = load_newest(run.checkpoints, reporter.note)
     if found is not None:
-        _require_same(found[1].meta, prepared, run.path)
+        stage.restore(found[1])
         reporter.note(f"going on from step {found[1].meta.step}")
     run.write_json("config.json", config_record(config, sys.argv[1:]))
     run.write_json("env.json", env_record(device, dataset.name, dataset.sha256))
     begin = time.perf_counter()
     with device.active(), stop_request() as stop:
-        loop = TrainingLoop(config, dataset, trainer, device, run, reporter, stop)
+        loop = TrainingLoop(stage, pace(config), device, run, reporter, stop)
         loop.begin(found)
-        del found  # its arrays are in the trainer now
+        del found  # its arrays are in the stage now
         validation = loop.to_end()
     wall_seconds = time.perf_counter() - begin
     try:
@@ -100,16 +101,6 @@ def train(prepared: Prepared, run: RunFolder, reporter: Reporter, started: float
     except KeyboardInterrupt:
         raise Interrupted(loop.step, str(loop.saved)) from None
     return summary
-
-
-def _require_same(meta: checkpoint.Meta, prepared: Prepared, run: Path) -> None:
-    """Raise unless a checkpoint belongs to the data and the model of this run, and does not lie past its end."""
-    if meta.dataset_sha256 != prepared.dataset.sha256:
-        raise DataError(f"--data {prepared.config.data}: not the text that the run in {run} began with")
-    if meta.model != prepared.trainer.config:
-        raise CheckpointError(f"{run}: its checkpoints hold another model than its config.json describes")
-    if meta.step > prepared.config.steps:
-        raise ConfigError(f"--steps {prepared.config.steps}: the run in {run} is at step {meta.step} already")
 
 
 def _summary(

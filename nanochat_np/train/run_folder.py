@@ -12,7 +12,7 @@ import msgspec
 
 from nanochat_np.backend.files import remove_leftovers, replace_file, told_as
 from nanochat_np.errors import CheckpointError, ConfigError, RunError
-from nanochat_np.train.locate import step_folders
+from nanochat_np.train.checkpoint import step_folders
 
 SCHEMA = 1  # of config.json, metrics.jsonl and summary.json
 LOCK = ".lock"

@@ -147,7 +147,7 @@ def test_every_step_is_in_the_metrics(lab):
     run = lab.trained(*TINY_GPT, "--steps=9", "--lr=0.1", "--warmup-steps=2", "--dtype=float64", "--out=run")
     steps = events(run, "step")
     assert [event["step"] for event in steps] == list(range(1, 10))
-    assert all(list(event) == ["event", "step", "loss", "lr", "grad_norm"] for event in steps)
+    assert all(list(event) == ["event", "step", "loss", "grad_norm", "lr"] for event in steps)
     assert [event["lr"] for event in steps] == pytest.approx([0.05, 0.1, 0.1, 0.1, 0.1, 0.08, 0.06, 0.04, 0.02])
     assert all(len(repr(event["loss"])) > 12 for event in steps)  # unrounded
 

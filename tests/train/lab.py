@@ -10,7 +10,7 @@ import pytest
 from nanochat_np.cli import main
 from nanochat_np.command_line.console import Progress
 from nanochat_np.commands import train as train_command
-from nanochat_np.train.locate import step_folders
+from nanochat_np.train.checkpoint import step_folders
 
 DATA = "stories:4000"
 TINY_GPT = ("--n-embd=4", "--n-head=2", "--block-size=4")

@@ -17,9 +17,10 @@ from nanochat_np.backend import files
 from nanochat_np.backend.files import remove_leftovers
 from nanochat_np.errors import CheckpointError
 from nanochat_np.nn.model import ModelConfig, architecture, parameter_count
-from nanochat_np.train import checkpoint, loop
-from nanochat_np.train.checkpoint import MODEL, STATE, Checkpoint, Meta, load, save
-from nanochat_np.train.locate import load_newest, locate, newest_run, step_folders
+from nanochat_np.train import character, checkpoint
+from nanochat_np.train.checkpoint import MODEL, STATE, Checkpoint, load, save, step_folders
+from nanochat_np.train.locate import load_newest, locate, newest_run
+from nanochat_np.train.meta import CharacterMeta
 from tests.train.lab import TINY_GPT, contents, events, flip
 
 CONFIG = ModelConfig(
@@ -44,7 +45,7 @@ def made(step: int, dtype: str = "float32") -> Checkpoint:
     """A checkpoint whose every number depends on the step."""
     rng = np.random.default_rng(step)
     size = parameter_count(SHAPES)
-    meta = Meta(
+    meta = CharacterMeta(
         step=step,
         model=CONFIG,
         dtype=dtype,
@@ -138,7 +139,7 @@ def test_what_a_right_hash_does_not_excuse(tmp_path):
     weights, state = made(3).weights, made(3).state
     packed = safetensors.numpy.save
     cases = [
-        (lambda: rewritten(folder, format=2), "format 2 is newer", "update"),
+        (lambda: rewritten(folder, format=3), "format 3 is newer", "update"),
         (lambda: rewritten(folder, format=0), "meta.json: damaged"),
         (lambda: rewritten(folder, {"model": model | {"kind": "gpt-9"}}), "unknown model kind 'gpt-9'"),
         (lambda: rewritten(folder, {"model": model | {"n_embd": 8}}), MODEL, "h.0.fc1"),
@@ -296,7 +297,7 @@ def test_what_is_written_is_on_the_disk_before_its_name(tmp_path, monkeypatch):
 
 def test_evaluation_reads_the_file_that_was_written(lab, monkeypatch):
     order = []
-    for module, name in ((checkpoint, "save"), (checkpoint, "load"), (loop, "validate")):
+    for module, name in ((checkpoint, "save"), (checkpoint, "load"), (character, "validate")):
         function = getattr(module, name)
         monkeypatch.setattr(module, name, lambda *a, _f=function, _n=name, **k: order.append(_n) or _f(*a, **k))
     run = lab.trained(*TINY_GPT, "--steps=4", "--eval-every=2", "--checkpoint-every=2", "--out=run")
@@ -381,9 +382,9 @@ def test_the_newest_run(tmp_path):
 def test_a_checkpoint_of_a_newer_program_is_neither_passed_over_nor_replaced(lab):
     run = lab.trained(*TINY_GPT, "--steps=4", "--checkpoint-every=2", "--lr-schedule=constant", "--out=run")
     newest = run / "checkpoints" / "step_000004"
-    rewritten(newest, format=2)
+    rewritten(newest, format=3)
     before = contents(run)
-    assert "format 2 is newer" in lab.resume("--out=run", "--steps=6").error(4)
+    assert "format 3 is newer" in lab.resume("--out=run", "--steps=6").error(4)
     assert contents(run) == before
 
 

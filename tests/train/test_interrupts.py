@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nanochat_np.train import loop, run
+from nanochat_np.train import character, run
 from nanochat_np.train.interrupts import stop_at_once, stop_request
 from nanochat_np.train.locate import load_newest
 from tests.train.lab import FUSED, TINY_GPT, events, final_bytes, watch
@@ -60,7 +60,7 @@ def test_with_json(lab, monkeypatch):
 def test_during_an_evaluation(lab, monkeypatch, step):
     flags = (*TINY_GPT, "--steps=8", "--eval-every=4")
     lab.trained(*flags, "--out=whole")
-    validate, steps = loop.validate, iter([0, 4, 8])
+    validate, steps = character.validate, iter([0, 4, 8])
 
     def interrupted(*arguments, observe, **options):
         def observe_and_send() -> None:
@@ -72,7 +72,7 @@ def test_during_an_evaluation(lab, monkeypatch, step):
         return validate(*arguments, observe=observe_and_send, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "validate", interrupted)
+        patch.setattr(character, "validate", interrupted)
         message = lab.train(*flags, "--out=run", "--val-tokens=4").error(130)
     assert f"interrupted after step {step}; saved in run/checkpoints/step_00000{step}" in message
     assert lab.resume("--out=run", "--val-tokens=0").code == 0

@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nanochat_np.train.checkpoint import load
-from nanochat_np.train.locate import step_folders
+from nanochat_np.train.checkpoint import load, step_folders
 from nanochat_np.train.tensor import TensorTrainer
 from tests.train.lab import BIGRAM, FUSED, TINY_GPT, events
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nanochat_np.train import loop
+from nanochat_np.train import character, loop
 from tests.train.lab import BIGRAM, FUSED, TINY_GPT, contents, events, final_bytes, flip, step_lines, watch
 
 MODES = {"float32": (), "float64": ("--dtype=float64",), "scalar": ("--mode=scalar",)}
@@ -111,7 +111,7 @@ def test_chunks_are_bounded_however_short_they_stay(lab, monkeypatch):
 def test_an_evaluation_that_a_kill_cut_off_is_made_up_for(lab, monkeypatch):
     flags = (*TINY_GPT, "--steps=6", "--eval-every=2", "--checkpoint-every=2")
     whole = lab.trained(*flags, "--out=whole")
-    validate, calls = loop.validate, []
+    validate, calls = character.validate, []
 
     def dies_at_step_2(*arguments, **options):
         calls.append(1)
@@ -119,7 +119,7 @@ def test_an_evaluation_that_a_kill_cut_off_is_made_up_for(lab, monkeypatch):
             raise SystemError("killed")
         return validate(*arguments, **options)
 
-    monkeypatch.setattr(loop, "validate", dies_at_step_2)
+    monkeypatch.setattr(character, "validate", dies_at_step_2)
     assert lab.train(*flags, "--out=parts").code == 3
     assert lab.resume("--out=parts").code == 0
     assert events(Path("parts")) == events(whole)

@@ -8,8 +8,7 @@ import pytest
 
 from nanochat_np.errors import ConfigError, RunError
 from nanochat_np.train import run_folder
-from nanochat_np.train.checkpoint import load
-from nanochat_np.train.locate import step_folders
+from nanochat_np.train.checkpoint import load, step_folders
 from nanochat_np.train.run_folder import RunFolder, new_path
 from tests.train.lab import FUSED, TINY_GPT, contents, events, step_lines, watch
 
