@@ -12,6 +12,18 @@ _allocator.keep_freed_memory()
 
 from nanochat_np.backend.arrays import array_module, to_numpy  # noqa: E402
 from nanochat_np.backend.device import Device, find_cuda, select_device  # noqa: E402
+from nanochat_np.backend.pool import default_pool, empty, zeros  # noqa: E402
 from nanochat_np.backend.random import stream, uniform_integers  # noqa: E402
 
-__all__ = ["Device", "array_module", "find_cuda", "select_device", "stream", "to_numpy", "uniform_integers"]
+__all__ = [
+    "Device",
+    "array_module",
+    "default_pool",
+    "empty",
+    "find_cuda",
+    "select_device",
+    "stream",
+    "to_numpy",
+    "uniform_integers",
+    "zeros",
+]

@@ -20,9 +20,14 @@ import numpy as np
 
 from nanochat_np.backend.arrays import array_module
 
+# Threads of OpenMP that wait for work by spinning take the CPUs from BLAS, whose products stand between the kernels; to
+# wake a sleeping one takes ten microseconds.  Read when the first parallel kernel runs.
+os.environ.setdefault("GOMP_SPINCOUNT", "0")
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 TABLE: dict[str, str] = {}  # name of an operation -> module of its kernel
+_REFERENCES: dict[str, Callable[..., Any]] = {}
 _PAYS: dict[str, Callable[..., bool]] = {}  # name -> for which arguments its kernel is the faster one, if not for all
 
 _enabled: ContextVar[bool] = ContextVar("kernels_enabled", default=os.environ.get("NANOCHAT_NP_KERNELS") != "reference")
@@ -62,6 +67,11 @@ def kernel(name: str) -> Callable[..., Any] | None:
     return fused
 
 
+def reference(name: str) -> Callable[..., Any]:
+    """The readable version of operation ``name``, without the dispatch in front of it."""
+    return _REFERENCES[name]
+
+
 def pays_on_cpu(name: str, *args: Any, **named: Any) -> bool:
     """Whether the dispatch takes the kernel of operation ``name`` for these arguments, arrays of NumPy."""
     pays = _PAYS.get(name)
@@ -81,7 +91,7 @@ def fused_on_cpu(module: str, pays: Callable[..., bool] | None = None) -> Callab
 
     def mark(reference: F) -> F:
         name = reference.__name__
-        TABLE[name] = module
+        TABLE[name], _REFERENCES[name] = module, reference
         if pays is not None:
             _PAYS[name] = pays
 

@@ -1,4 +1,4 @@
-"""Parameter updates as one compiled pass over flat arrays, in float32 or float64.
+"""Parameter updates as one compiled pass over the arrays, in float32 or float64; large arrays in blocks, in parallel.
 
 Each operation is the one that NumPy does for the same formula, in the same order and precision, so that an update
 written in array operations gives the same bits.
@@ -6,8 +6,14 @@ written in array operations gives the same bits.
 
 import math
 
+import numpy as np
+from numba import prange
+from numba.extending import overload
+
 from nanochat_np.backend.arrays import Array
 from nanochat_np.backend.jit import njit
+
+BLOCK = 1 << 15  # numbers that a thread takes at a time: below this, to wake another thread takes longer than the work
 
 
 @njit(cache=True, error_model="numpy")
@@ -38,31 +44,74 @@ def sgd_update(p: Array, g: Array, velocity: Array, lr: float, momentum: float) 
             p[i] -= rate * velocity[i]
 
 
-@njit(cache=True, error_model="numpy")
 def adamw_update(
-    p: Array,
-    g: Array,
-    m: Array,
-    v: Array,
+    p: np.ndarray,
+    g: np.ndarray,
+    m: np.ndarray,
+    v: np.ndarray,
     lr: float,
     beta1: float,
     beta2: float,
     eps: float,
     weight_decay: float,
     step: int,
+    grad_scale: float = 1.0,
 ) -> None:
-    """m = β₁m + (1 − β₁)g;   v = β₂v + (1 − β₂)g²;
-    p = p − lr·( m/(1 − β₁ᵗ) / (sqrt(v/(1 − β₂ᵗ)) + ε) + weight_decay·p ).
+    """As `optim.adamw.adamw_update`.  Inside compiled code it takes flat arrays and one thread."""
+    flat = *(x.reshape(-1, copy=False) for x in (p, m, v)), np.ascontiguousarray(g).reshape(-1)
+    update = _adamw if p.size <= BLOCK else _adamw_in_blocks
+    update(*flat, lr, beta1, beta2, eps, weight_decay, step, grad_scale)
 
-    p, g, m, v (N,) of one dtype; p, m and v are written.  ``step`` is t, 1 for the first update.
-    Source: Loshchilov & Hutter 2019, arXiv:1711.05101, algorithm 2.
-    """
+
+@overload(adamw_update)
+def _adamw_update(p, g, m, v, lr, beta1, beta2, eps, weight_decay, step, grad_scale=1.0):  # type: ignore[no-untyped-def]
+    def compiled(p, g, m, v, lr, beta1, beta2, eps, weight_decay, step, grad_scale=1.0):  # type: ignore[no-untyped-def]
+        _adamw(p, m, v, g, lr, beta1, beta2, eps, weight_decay, step, grad_scale)
+
+    return compiled
+
+
+# Only Python may call a parallel function: Numba's cache of a caller that is compiled itself can crash when it is read.
+@njit(cache=True, parallel=True)
+def _adamw_in_blocks(p, m, v, g, lr, beta1, beta2, eps, weight_decay, step, grad_scale):  # type: ignore[no-untyped-def]
+    for block in prange((p.size + BLOCK - 1) // BLOCK):
+        at = slice(block * BLOCK, (block + 1) * BLOCK)
+        _adamw(p[at], m[at], v[at], g[at], lr, beta1, beta2, eps, weight_decay, step, grad_scale)
+
+
+@njit(cache=True, error_model="numpy")
+def _adamw(p, m, v, g, lr, beta1, beta2, eps, weight_decay, step, grad_scale):  # type: ignore[no-untyped-def]
     real = p.dtype.type
-    rate, decay, tiny = real(lr), real(weight_decay), real(eps)
+    rate, decay, tiny, scale = real(lr), real(weight_decay), real(eps), real(grad_scale)
     keep1, keep2 = real(beta1), real(beta2)
     take1, take2 = real(1.0 - beta1), real(1.0 - beta2)
     correct1, correct2 = real(1.0 - beta1 ** float(step)), real(1.0 - beta2 ** float(step))
     for i in range(p.size):
-        m[i] = keep1 * m[i] + take1 * g[i]
-        v[i] = keep2 * v[i] + take2 * g[i] * g[i]
+        slope = scale * g[i]
+        m[i] = keep1 * m[i] + take1 * slope
+        v[i] = keep2 * v[i] + take2 * slope * slope
         p[i] -= rate * ((m[i] / correct1) / (math.sqrt(v[i] / correct2) + tiny) + decay * p[i])
+
+
+def squared_norm(x: np.ndarray) -> float:
+    """As `optim.clip.squared_norm`.  The numbers are added in the same order for any number of threads."""
+    flat = np.ascontiguousarray(x).reshape(-1)
+    if flat.size <= BLOCK:
+        return _sum_of_squares(flat)
+    sums = np.empty((flat.size + BLOCK - 1) // BLOCK)
+    _sums_of_blocks(flat, sums)
+    return sums.sum()
+
+
+@njit(cache=True, parallel=True)
+def _sums_of_blocks(x, sums):  # type: ignore[no-untyped-def]
+    for block in prange(sums.size):
+        sums[block] = _sum_of_squares(x[block * BLOCK : (block + 1) * BLOCK])
+
+
+@njit(cache=True, fastmath={"reassoc", "contract"})
+def _sum_of_squares(x):  # type: ignore[no-untyped-def]
+    total = 0.0
+    for i in range(x.size):
+        total += np.float64(x[i]) * np.float64(x[i])
+    return total

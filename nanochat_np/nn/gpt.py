@@ -6,17 +6,22 @@ in each layer:  x = λr x + λ0 x0                                              
                 x = x + Wproj · relu²(Wfc · rms(x))
 x = rms(x − λb · x after the middle layer)                                    (backout: current)
 logits = 15 tanh(x Wᵀ / 15)
+
+With ``recompute`` the forward keeps of each layer its input alone, and the backward runs the layer again: the memory of
+one layer in place of all of them, for a third more operations.  Source: Chen et al. 2016, arXiv:1604.06174.
 """
 
 from typing import Any
 
+from nanochat_np.backend import zeros
 from nanochat_np.backend.arrays import Array, array_module
-from nanochat_np.nn.gpt_block import block, block_backward
+from nanochat_np.nn.gpt_block import Layer, block, block_backward
 from nanochat_np.nn.gpt_config import SOFTCAP, GPTConfig
 from nanochat_np.nn.model import Weights
-from nanochat_np.ops.embedding import embedding, embedding_backward
+from nanochat_np.ops.embedding import add_embedding_backward, embedding_norm
 from nanochat_np.ops.head import head_loss, head_loss_backward, softcap, token_losses
-from nanochat_np.ops.norm import rms_norm, rms_norm_backward
+from nanochat_np.ops.norm import mix_norm, mix_norm_backward, rms_norm, rms_norm_backward
+from nanochat_np.ops.residual import add_to
 from nanochat_np.ops.rotary import rotary_tables
 from nanochat_np.ops.smear import smear, smear_backward
 
@@ -27,9 +32,9 @@ def logits(w: Weights, config: GPTConfig, idx: Array) -> Array:
     return softcap(x @ w["lm_head.weight"][: config.vocab_size].T, SOFTCAP)
 
 
-def loss(w: Weights, config: GPTConfig, idx: Array, targets: Array) -> tuple[Array, Any]:
+def loss(w: Weights, config: GPTConfig, idx: Array, targets: Array, recompute: bool = False) -> tuple[Array, Any]:
     """Mean cross-entropy in nats of ``targets`` (B, T), −1 ignored, given ``idx`` (B, T), and a cache."""
-    x, cache = hidden(w, config, idx)
+    x, cache = hidden(w, config, idx, recompute)
     rows = x.reshape(-1, config.n_embd)
     mean, head_cache = head_loss(rows, w["lm_head.weight"], targets.reshape(-1), config.vocab_size, SOFTCAP)
     return mean, (cache, head_cache)
@@ -37,7 +42,7 @@ def loss(w: Weights, config: GPTConfig, idx: Array, targets: Array) -> tuple[Arr
 
 def losses(w: Weights, config: GPTConfig, idx: Array, targets: Array) -> Array:
     """Cross-entropy of each target, (B, T), 0 where it is ignored."""
-    x, _ = hidden(w, config, idx)
+    x, _ = hidden(w, config, idx, recompute=True)
     rows = x.reshape(-1, config.n_embd)
     flat = token_losses(rows, w["lm_head.weight"], targets.reshape(-1), config.vocab_size, SOFTCAP)
     return flat.reshape(targets.shape)
@@ -46,57 +51,55 @@ def losses(w: Weights, config: GPTConfig, idx: Array, targets: Array) -> Array:
 def backward(cache: Any, grads: Weights, dloss: float = 1.0) -> None:
     """Add the gradient of ``dloss`` times the loss to ``grads``."""
     hidden_cache, head_cache = cache
-    dx, dw = head_loss_backward(dloss, head_cache)
-    grads["lm_head.weight"] += dw
-    hidden_backward(dx, hidden_cache, grads)
+    hidden_backward(head_loss_backward(grads["lm_head.weight"], dloss, head_cache), hidden_cache, grads)
 
 
-def hidden(w: Weights, config: GPTConfig, idx: Array) -> tuple[Array, Any]:
+def hidden(w: Weights, config: GPTConfig, idx: Array, recompute: bool = False) -> tuple[Array, Any]:
     """idx (B, T) -> what the head reads, (B, T, C), and a cache."""
-    xp = array_module(w["transformer.wte.weight"])
+    wte = w["transformer.wte.weight"]
     tables = rotary_tables(idx.shape[1], config.head_dim, config.rope_base)
-    cos, sin = (xp.asarray(table, w["transformer.wte.weight"].dtype) for table in tables)
-    x, embedding_cache = embedding(w["transformer.wte.weight"], idx)
-    x, norm_cache = rms_norm(x, config.norm_eps)
-    smear_cache = None
+    cos, sin = (array_module(wte).asarray(table, wte.dtype) for table in tables)
+    x, norm_cache = embedding_norm(wte, idx, config.norm_eps)
+    smear_cache: Any = None
     if config.is_current:
         x, smear_cache = smear(x, w["smear_gate.weight"], w["smear_lambda"])
-    x0, middle, block_caches = x, None, []
-    for layer, window in enumerate(config.windows()):
-        before = x
-        if config.is_current:
-            x = w["resid_lambdas"][layer] * x + w["x0_lambdas"][layer] * x0
-        x, block_cache = block(w, config, layer, x, idx, window, cos, sin)
-        block_caches.append((before, block_cache))
-        if layer == config.n_layer // 2:
+    x0, middle, kept = x, None, []
+    for number, window in enumerate(config.windows()):
+        layer = Layer(w, config, number, window, idx, cos, sin)
+        y, block_cache = block(layer, x, x0)
+        kept.append((layer, x) if recompute else block_cache)
+        x = y
+        if number == config.n_layer // 2:
             middle = x
+    last_cache: Any
     if config.is_current:
-        x = x - w["backout_lambda"] * middle
-    x, last_cache = rms_norm(x, config.norm_eps)
-    return x, (w, config, embedding_cache, norm_cache, smear_cache, x0, block_caches, middle, last_cache)
+        backout = w["backout_lambda"][0]
+        _, x, last_cache = mix_norm(x, middle, backout.dtype.type(1), -backout, config.norm_eps)
+    else:
+        x, last_cache = rms_norm(x, config.norm_eps)
+    return x, (config, idx, recompute, norm_cache, smear_cache, x0, kept, last_cache)
 
 
 def hidden_backward(dx: Array, cache: Any, grads: Weights) -> None:
     """The steps of `hidden` in reverse; dx (N, C) or (B, T, C)."""
-    w, config, embedding_cache, norm_cache, smear_cache, x0, block_caches, middle, last_cache = cache
-    dx = rms_norm_backward(dx.reshape(x0.shape), last_cache)
-    dmiddle, dx0 = 0, 0
+    config, idx, recompute, norm_cache, smear_cache, x0, kept, last_cache = cache
+    dx, dx0, dmiddle = dx.reshape(x0.shape), zeros(x0.shape, x0.dtype, like=x0), None
     if config.is_current:
-        grads["backout_lambda"] -= (dx * middle).sum()
-        dmiddle = -w["backout_lambda"] * dx
-    for layer in reversed(range(config.n_layer)):
-        before, block_cache = block_caches[layer]
-        if layer == config.n_layer // 2:
-            dx = dx + dmiddle
-        dx = block_backward(dx, config, layer, block_cache, grads)
-        if config.is_current:
-            grads["resid_lambdas"][layer] += (dx * before).sum()
-            grads["x0_lambdas"][layer] += (dx * x0).sum()
-            dx0 = dx0 + w["x0_lambdas"][layer] * dx
-            dx = w["resid_lambdas"][layer] * dx
+        dx, dmiddle, _, dbackout = mix_norm_backward(dx0, dx, dx0, last_cache)
+        grads["backout_lambda"] -= dbackout
+    else:
+        dx = rms_norm_backward(dx, last_cache)
+    for number in reversed(range(config.n_layer)):
+        if dmiddle is not None and number == config.n_layer // 2:
+            add_to(dx, dmiddle)
+        block_cache = kept[number]
+        if recompute:
+            layer, before = block_cache
+            _, block_cache = block(layer, before, x0)
+        dx, dx0 = block_backward(dx, dx0, block_cache, grads)
     if config.is_current:
-        dx, dgate, dstrength = smear_backward(dx + dx0, smear_cache)
+        add_to(dx, dx0)
+        dx, dgate, dstrength = smear_backward(dx, smear_cache)
         grads["smear_gate.weight"] += dgate
         grads["smear_lambda"] += dstrength
-    dx = rms_norm_backward(dx, norm_cache)
-    grads["transformer.wte.weight"] += embedding_backward(dx, embedding_cache)
+    add_embedding_backward(grads["transformer.wte.weight"], rms_norm_backward(dx, norm_cache), idx)

@@ -1,116 +1,135 @@
-"""One layer of the nanochat GPT: attention and MLP, each on a normalised copy of x and added to it."""
+"""One layer of the nanochat GPT: attention and MLP, each on a normalised copy of x and added to it.
 
+What the backward needs is kept once, and not what one cheap pass over memory makes again: of the first norm the input
+and not the output, of a value embedding the tokens and not the rows, of the MLP the hidden numbers before the square.
+"""
+
+from dataclasses import dataclass
 from typing import Any
 
 from nanochat_np.backend.arrays import Array
 from nanochat_np.nn.gpt_config import VALUE_GATE_SCALE, GPTConfig
 from nanochat_np.nn.model import Weights
-from nanochat_np.ops.activation import relu_squared, relu_squared_backward
+from nanochat_np.ops.activation import relu_squared, relu_squared_again, relu_squared_backward
 from nanochat_np.ops.attention import merge_heads, split_heads
 from nanochat_np.ops.blockwise_attention import blockwise_attention, blockwise_attention_backward
-from nanochat_np.ops.embedding import embedding, embedding_backward
+from nanochat_np.ops.embedding import gated_embedding, gated_embedding_backward
 from nanochat_np.ops.gate import sigmoid_gate, sigmoid_gate_backward
 from nanochat_np.ops.linear import linear, linear_backward
-from nanochat_np.ops.norm import rms_norm, rms_norm_backward
-from nanochat_np.ops.rotary import rotary, rotary_backward
+from nanochat_np.ops.norm import add_norm, add_norm_backward, mix_norm, mix_norm_again, mix_norm_backward, rms_norm
+from nanochat_np.ops.residual import add_to
+from nanochat_np.ops.rotary import rotary_norm, rotary_norm_backward
 
 
-def block(
-    w: Weights, config: GPTConfig, layer: int, x: Array, idx: Array, window: int, cos: Array, sin: Array
-) -> tuple[Array, Any]:
-    """x (B, T, C) -> x + attention + MLP; idx (B, T) chooses the value embeddings; cos, sin (T, D/2)."""
-    y, attention_cache = _attention(w, config, layer, x, idx, window, cos, sin)
-    x = x + y
-    y, mlp_cache = _mlp(w, config, layer, x)
-    return x + y, (attention_cache, mlp_cache)
+@dataclass(frozen=True)
+class Layer:
+    """What a layer works with besides x: idx (B, T) chooses the value embeddings; cos, sin (T, D/2)."""
+
+    w: Weights
+    config: GPTConfig
+    number: int
+    window: int
+    idx: Array
+    cos: Array
+    sin: Array
+
+    def name(self, part: str) -> str:
+        """Full name of one of the layer's parameters."""
+        return f"transformer.h.{self.number}.{part}.weight"
+
+    def weight(self, part: str) -> Array:
+        return self.w[self.name(part)]
 
 
-def block_backward(dy: Array, config: GPTConfig, layer: int, cache: Any, grads: Weights) -> Array:
-    """dy (B, T, C) -> dx; adds the layer's gradients to ``grads``."""
-    attention_cache, mlp_cache = cache
-    dx = dy + _mlp_backward(dy, layer, mlp_cache, grads)
-    return dx + _attention_backward(dx, config, layer, attention_cache, grads)
+def block(layer: Layer, x: Array, x0: Array) -> tuple[Array, Any]:
+    """x (B, T, C) -> x + attention + MLP, x mixed with x0 (B, T, C) before in the current architecture."""
+    config, i = layer.config, layer.number
+    first_cache: Any
+    if config.is_current:
+        mix = layer.w["resid_lambdas"][i], layer.w["x0_lambdas"][i]
+        x, n, first_cache = mix_norm(x, x0, *mix, config.norm_eps)
+    else:
+        n, first_cache = rms_norm(x, config.norm_eps)
+    y, attention_cache = _attention(layer, n)
+    x, n, second_cache = add_norm(x, y, config.norm_eps)
+    y, mlp_cache = _mlp(layer, n)
+    add_to(y, x)
+    return y, (layer, first_cache, attention_cache, second_cache, mlp_cache)
 
 
-def _attention(
-    w: Weights, config: GPTConfig, layer: int, x: Array, idx: Array, window: int, cos: Array, sin: Array
-) -> tuple[Array, Any]:
-    h = f"transformer.h.{layer}.attn"
-    n, norm_cache = rms_norm(x, config.norm_eps)
-    projections = [linear(n, w[f"{h}.{name}.weight"]) for name in ("c_q", "c_k", "c_v")]
-    heads = (config.n_head, config.n_kv_head, config.n_kv_head)
-    q, k, v = (split_heads(y, count) for (y, _), count in zip(projections, heads, strict=True))
-    value_cache = None
-    if config.has_value_embedding(layer):
-        value, rows_cache = embedding(w[f"value_embeds.{layer}.weight"], idx)  # (B, T, K·D)
-        gate, gate_cache = sigmoid_gate(n, w[f"{h}.ve_gate.weight"], VALUE_GATE_SCALE)  # (B, T, K)
-        ve, g = split_heads(value, config.n_kv_head), gate.swapaxes(1, 2)[..., None]  # (B, K, T, D), (B, K, T, 1)
-        v = v + g * ve
-        value_cache = (ve, g, rows_cache, gate_cache)
-    q, q_cache = _turned_and_normed(q, cos, sin, config)
-    k, k_cache = _turned_and_normed(k, cos, sin, config)
-    o, attention_cache = blockwise_attention(q, k, v, window)
-    y, out_cache = linear(merge_heads(o), w[f"{h}.c_proj.weight"])
-    return y, (
-        norm_cache,
-        [cache for _, cache in projections],
-        value_cache,
-        q_cache,
-        k_cache,
-        attention_cache,
-        out_cache,
+def block_backward(dy: Array, dx0: Array, cache: Any, grads: Weights) -> tuple[Array, Array]:
+    """dy (B, T, C) -> dx, and dx0 with what this layer adds to it; adds the layer's gradients to ``grads``."""
+    layer, first_cache, attention_cache, second_cache, mlp_cache = cache
+    i, is_current = layer.number, layer.config.is_current
+    dx = add_norm_backward(dy, _mlp_backward(dy, layer, mlp_cache, grads), second_cache)
+    n = mix_norm_again(first_cache) if is_current else first_cache[0]
+    dn = _attention_backward(dx, n, layer, attention_cache, grads)
+    if not is_current:
+        return add_norm_backward(dx, dn, first_cache), dx0
+    dx, dx0, dresid, dmix = mix_norm_backward(dx, dn, dx0, first_cache)
+    grads["resid_lambdas"][i] += dresid
+    grads["x0_lambdas"][i] += dmix
+    return dx, dx0
+
+
+def _attention(layer: Layer, n: Array) -> tuple[Array, Any]:
+    config, (batch, time, _) = layer.config, n.shape
+    counts = {"attn.c_q": config.n_head, "attn.c_k": config.n_kv_head, "attn.c_v": config.n_kv_head}
+    q, k, v = (
+        linear(n, layer.weight(part))[0].reshape(batch, time, count, config.head_dim) for part, count in counts.items()
     )
+    value_cache = None
+    if config.has_value_embedding(layer.number):
+        g, gate_cache = sigmoid_gate(n, layer.weight("attn.ve_gate"), VALUE_GATE_SCALE)  # (B, T, K)
+        v, rows_cache = gated_embedding(v, g, layer.w[f"value_embeds.{layer.number}.weight"], layer.idx)
+        value_cache = gate_cache, rows_cache
+    q, q_cache = rotary_norm(q, layer.cos, layer.sin, config.qk_scale, config.norm_eps)
+    k, k_cache = rotary_norm(k, layer.cos, layer.sin, config.qk_scale, config.norm_eps)
+    q, k, v = (x.swapaxes(1, 2) for x in (q, k, v))
+    o, attention_cache = blockwise_attention(q, k, v, layer.window)
+    y, out_cache = linear(merge_heads(o), layer.weight("attn.c_proj"))
+    return y, (value_cache, q_cache, k_cache, attention_cache, out_cache)
 
 
-def _attention_backward(dy: Array, config: GPTConfig, layer: int, cache: Any, grads: Weights) -> Array:
-    h = f"transformer.h.{layer}.attn"
-    norm_cache, projection_caches, value_cache, q_cache, k_cache, attention_cache, out_cache = cache
-    do, grad = linear_backward(dy, out_cache)
-    grads[f"{h}.c_proj.weight"] += grad
-    dq, dk, dv = blockwise_attention_backward(split_heads(do, config.n_head), attention_cache)
-    dq = _turned_and_normed_backward(dq, q_cache, config)
-    dk = _turned_and_normed_backward(dk, k_cache, config)
-    dn: Array = 0
-    for name, d, projection_cache in zip(("c_q", "c_k", "c_v"), (dq, dk, dv), projection_caches, strict=True):
-        part, grad = linear_backward(merge_heads(d), projection_cache)
-        grads[f"{h}.{name}.weight"] += grad
-        dn = dn + part
+def _attention_backward(dy: Array, n: Array, layer: Layer, cache: Any, grads: Weights) -> Array:
+    """dn (B, T, C), from dy and the input n, which the cache does not hold."""
+    value_cache, q_cache, k_cache, attention_cache, out_cache = cache
+    do, dw = linear_backward(dy, out_cache)
+    add_to(grads[layer.name("attn.c_proj")], dw)
+    heads = blockwise_attention_backward(split_heads(do, layer.config.n_head), attention_cache)
+    dq, dk, dv = (d.swapaxes(1, 2) for d in heads)  # (B, T, H or K, D)
+    dq, dk = rotary_norm_backward(dq, q_cache), rotary_norm_backward(dk, k_cache)
+    dn: Array = None
+    for part, d in (("attn.c_q", dq), ("attn.c_k", dk), ("attn.c_v", dv)):
+        share, dw = linear_backward(d.reshape(*n.shape[:2], -1), (n, layer.weight(part)))
+        add_to(grads[layer.name(part)], dw)
+        if dn is None:
+            dn = share
+        else:
+            add_to(dn, share)
     if value_cache is not None:
-        ve, g, rows_cache, gate_cache = value_cache
-        grads[f"value_embeds.{layer}.weight"] += embedding_backward(merge_heads(g * dv), rows_cache)
-        dgate = (dv * ve).sum(-1).swapaxes(1, 2)  # (B, T, K)
-        dpart, grad = sigmoid_gate_backward(dgate, gate_cache)
-        grads[f"{h}.ve_gate.weight"] += grad
-        dn[..., : dpart.shape[-1]] += dpart
-    return rms_norm_backward(dn, norm_cache)
+        gate_cache, rows_cache = value_cache
+        dg = gated_embedding_backward(grads[f"value_embeds.{layer.number}.weight"], dv, rows_cache)
+        share, dw = sigmoid_gate_backward(dg, gate_cache)
+        grads[layer.name("attn.ve_gate")] += dw
+        dn[..., : share.shape[-1]] += share
+    return dn
 
 
-def _turned_and_normed(x: Array, cos: Array, sin: Array, config: GPTConfig) -> tuple[Array, Any]:
-    """qk_scale · rms(rope(x)) over the width of a head.   x (B, H, T, D)."""
-    x, turn_cache = rotary(x, cos, sin)
-    x, norm_cache = rms_norm(x, config.norm_eps)
-    return x * x.dtype.type(config.qk_scale), (turn_cache, norm_cache)
-
-
-def _turned_and_normed_backward(dy: Array, cache: Any, config: GPTConfig) -> Array:
-    turn_cache, norm_cache = cache
-    return rotary_backward(rms_norm_backward(dy * dy.dtype.type(config.qk_scale), norm_cache), turn_cache)
-
-
-def _mlp(w: Weights, config: GPTConfig, layer: int, x: Array) -> tuple[Array, Any]:
-    h = f"transformer.h.{layer}.mlp"
-    n, norm_cache = rms_norm(x, config.norm_eps)
-    u, fc_cache = linear(n, w[f"{h}.c_fc.weight"])  # (B, T, 4C)
+def _mlp(layer: Layer, n: Array) -> tuple[Array, Any]:
+    u, fc_cache = linear(n, layer.weight("mlp.c_fc"))  # (B, T, 4C)
     a, activation_cache = relu_squared(u)
-    y, proj_cache = linear(a, w[f"{h}.c_proj.weight"])
-    return y, (norm_cache, fc_cache, activation_cache, proj_cache)
+    del u
+    y, _ = linear(a, layer.weight("mlp.c_proj"))
+    return y, (fc_cache, activation_cache)
 
 
-def _mlp_backward(dy: Array, layer: int, cache: Any, grads: Weights) -> Array:
-    h = f"transformer.h.{layer}.mlp"
-    norm_cache, fc_cache, activation_cache, proj_cache = cache
-    da, grad = linear_backward(dy, proj_cache)
-    grads[f"{h}.c_proj.weight"] += grad
-    dn, grad = linear_backward(relu_squared_backward(da, activation_cache), fc_cache)
-    grads[f"{h}.c_fc.weight"] += grad
-    return rms_norm_backward(dn, norm_cache)
+def _mlp_backward(dy: Array, layer: Layer, cache: Any, grads: Weights) -> Array:
+    fc_cache, activation_cache = cache
+    a = relu_squared_again(activation_cache)
+    da, dw = linear_backward(dy, (a, layer.weight("mlp.c_proj")))
+    del a  # its memory is du's
+    add_to(grads[layer.name("mlp.c_proj")], dw)
+    dn, dw = linear_backward(relu_squared_backward(da, activation_cache), fc_cache)
+    add_to(grads[layer.name("mlp.c_fc")], dw)
+    return dn

@@ -65,22 +65,30 @@ def horizon(
     total_batch_size: int | None = None,
     iterations: int | None = None,
     target_flops: float | None = None,
+    multiple_of: int = 1,
 ) -> Horizon:
     """How long to train, and with what batch, rates and decay.
 
     ``reference`` is the model of depth 12 of the same aspect, head, vocabulary and sequence length.  The length is
-    ``iterations`` if given, else what ``target_flops`` buys, else ``ratio`` tokens for each scaling parameter.  Raises
-    ConfigError for a length of no steps.
+    ``iterations`` if given, else what ``target_flops`` buys, else ``ratio`` tokens for each scaling parameter.  A batch
+    is a multiple of the ``multiple_of`` tokens of a forward pass: one that is derived is rounded to it.  Raises
+    ConfigError for a length of no steps, and a batch that is given and is no multiple.
     """
     count = scaling_params(config)
     target = int(ratio * count)
     reference_tokens = ratio * scaling_params(reference)
-    batch = total_batch_size or 2 ** round(math.log2(REFERENCE_BATCH * (target / reference_tokens) ** _BATCH_EXPONENT))
+    if total_batch_size is not None and total_batch_size % multiple_of:
+        raise ConfigError(
+            f"--total-batch-size {total_batch_size}: not a multiple of the {multiple_of:,} tokens of a forward pass "
+            f"(--device-batch-size times --max-seq-len)"
+        )
+    law = 2 ** round(math.log2(REFERENCE_BATCH * (target / reference_tokens) ** _BATCH_EXPONENT))
+    batch = total_batch_size or max(1, round(law / multiple_of)) * multiple_of
     operations = flops_per_token(config)
     if iterations is None:
         iterations = round(target_flops / (operations * batch)) if target_flops else target // batch
-    if iterations < 1:
-        raise ConfigError(f"no step of {batch:,} tokens fits the horizon of {target:,}: lower --total-batch-size")
+        if iterations < 1:
+            raise ConfigError(f"no step of {batch:,} tokens fits the horizon of {target:,}: lower --total-batch-size")
     return Horizon(
         scaling_params=count,
         target_tokens=target,

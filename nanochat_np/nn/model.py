@@ -2,6 +2,7 @@
 
 import importlib
 import math
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import msgspec
@@ -69,6 +70,6 @@ def views(flat: Array, shapes: Shapes) -> Weights:
     return named
 
 
-def flatten(weights: dict[str, np.ndarray], shapes: Shapes) -> np.ndarray:
+def flatten(weights: Mapping[str, np.ndarray], shapes: Shapes) -> np.ndarray:
     """The inverse of `views` for NumPy arrays: one (P,) array in the order of ``shapes``."""
     return np.concatenate([np.asarray(weights[name]).reshape(-1) for name in shapes])

@@ -1,4 +1,4 @@
-"""Causal attention over a sliding window with grouped heads, in blocks of queries.
+"""Causal attention over a sliding window with grouped heads, in blocks.
 
 No (T, S) matrix ever exists: a block of queries meets only the keys that it may see, its weights are used and dropped,
 and the backward makes them again from the logarithm of their sum.  Sources: Dao et al. 2022, arXiv:2205.14135
@@ -10,86 +10,136 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+from nanochat_np.backend import empty
 from nanochat_np.backend.arrays import Array, array_module
+from nanochat_np.kernels import fused_on_cpu
+from nanochat_np.ops.matmul import matmul
 
 BLOCK = 128
+BLOCK_SCORES = 1 << 19  # scores in memory at a time, where a block of one text has no more
 
 
 def blockwise_attention(q: Array, k: Array, v: Array, window: int | None = None) -> tuple[Array, Any]:
     """o_t = Σ_s p_ts v_s over s ≤ t, and t − s ≤ window where one is given;  p_t = softmax_s(q_t · k_s / sqrt(D)).
 
     q (B, H, T, D); k, v (B, K, S, D), S ≥ T and H a multiple of K: query head h uses key head h // (H / K), and the
-    queries are the last T of the S positions.  Returns (o, cache): o (B, H, T, D); cache = (q, k, v, o, lse, window),
-    lse (B, K, H/K, T) the logarithm of each softmax's denominator.
+    queries are the last T of the S positions.  Returns (o, cache): o (B, H, T, D), in memory (B, T, H, D), so that its
+    heads merge without a copy; cache = (q, k, v, o, lse, window), lse (B, H, T) the logarithm of each softmax's
+    denominator.
     """
-    xp = array_module(q)
-    groups = _grouped(q, k)
-    o, lse = xp.empty(groups.shape, q.dtype), xp.empty(groups.shape[:-1], q.dtype)
-    for rows, keys, hidden in _blocks(xp, q.shape[2], k.shape[2], window):
-        scores = _scores(groups[:, :, :, rows], k[:, :, keys], hidden)
-        top = scores.max(-1, keepdims=True)
-        e = xp.exp(scores - top)
-        mass = e.sum(-1, keepdims=True)
-        o[:, :, :, rows] = _rows_times(e, v[:, :, keys]) / mass
-        lse[:, :, :, rows] = (top + xp.log(mass))[..., 0]
-    o = o.reshape(q.shape)
+    time, length, scale = q.shape[2], k.shape[2], 1 / math.sqrt(q.shape[-1])
+    o, lse = _heads_within(q), empty(q.shape[:-1], q.dtype, like=q)
+    for start in range(0, time, BLOCK):
+        rows = slice(start, min(start + BLOCK, time))
+        first = 0 if window is None else max(0, length - time + start - window)
+        keys = slice(first, length - time + rows.stop)
+        for texts in _texts(q, rows, keys):
+            scores = matmul(_grouped(q, k)[texts, :, :, rows], k[texts, :, None, keys].swapaxes(-1, -2))
+            p, lse_block = causal_softmax(scores, scale, length - time + start - first, window)
+            _grouped(lse[..., None], k)[texts, :, :, rows, 0] = lse_block
+            matmul(p, v[texts, :, None, keys], out=_grouped(o, k)[texts, :, :, rows])
     return o, (q, k, v, o, lse, window)
 
 
 def blockwise_attention_backward(do: Array, cache: Any) -> tuple[Array, Array, Array]:
     """With p = exp(s − lse):  dv = pᵀ do;  ds = p · (do vᵀ − Σ do·o);  dq = ds k / sqrt(D);  dk = dsᵀ q / sqrt(D).
 
-    Σ_s dp·p = do · o, so that row sum needs no second pass.  dk and dv add up over the query heads of a group.
-    do (B, H, T, D); returns dq (B, H, T, D), dk and dv (B, K, S, D), newly allocated.
+    Σ_s dp·p = do · o, so that row sum needs no second pass.  dk and dv add up over the query heads of a group.  The
+    blocks are of keys here, each with all queries that see it: so dk and dv are written once, and dq adds up.
+    do (B, H, T, D); returns dq (B, H, T, D), dk and dv (B, K, S, D), newly allocated, in memory as the forward's o.
     """
     q, k, v, o, lse, window = cache
-    xp, scale = array_module(do), q.dtype.type(1 / math.sqrt(q.shape[-1]))
-    groups, dos = _grouped(q, k), _grouped(do, k)
-    delta = (dos * _grouped(o, k)).sum(-1)  # (B, K, G, T)
-    dq, dk, dv = xp.empty(groups.shape, q.dtype), xp.zeros(k.shape, k.dtype), xp.zeros(v.shape, v.dtype)
-    for rows, keys, hidden in _blocks(xp, q.shape[2], k.shape[2], window):
-        block, dblock = groups[:, :, :, rows], dos[:, :, :, rows]
-        p = xp.exp(_scores(block, k[:, :, keys], hidden) - lse[:, :, :, rows, None])
-        dp = _rows_times(dblock, v[:, :, keys].swapaxes(-1, -2))
-        ds = p * (dp - delta[:, :, :, rows, None]) * scale
-        dv[:, :, keys] += _columns_times(p, dblock)
-        dk[:, :, keys] += _columns_times(ds, block)
-        dq[:, :, :, rows] = _rows_times(ds, k[:, :, keys])
-    return dq.reshape(q.shape), dk, dv
+    time, length, scale = q.shape[2], k.shape[2], 1 / math.sqrt(q.shape[-1])
+    delta = head_dots(do, o)  # (B, H, T)
+    dq, dk, dv = _heads_within(q), _heads_within(k), _heads_within(v)
+    dq.fill(0)
+    for start in range(0, length, BLOCK):
+        keys = slice(start, min(start + BLOCK, length))
+        first = max(0, start - (length - time))
+        last = time if window is None else max(first, min(time, keys.stop + window - (length - time)))
+        rows = slice(first, last)
+        for texts in _texts(q, rows, keys):
+            block, dblock, lse_block, delta_block = (
+                _grouped(x, k)[texts, :, :, rows] for x in (q, do, lse[..., None], delta[..., None])
+            )
+            keys_of_block = k[texts, :, None, keys]
+            scores = matmul(block, keys_of_block.swapaxes(-1, -2))
+            dp = matmul(dblock, v[texts, :, None, keys].swapaxes(-1, -2))
+            position = length - time + first - start
+            p, ds = causal_softmax_backward(dp, scores, lse_block[..., 0], delta_block[..., 0], scale, position, window)
+            matmul(_stacked(p).swapaxes(-1, -2), _stacked(dblock), out=dv[texts, :, keys])
+            matmul(_stacked(ds).swapaxes(-1, -2), _stacked(block), out=dk[texts, :, keys])
+            part = _grouped(dq, k)[texts, :, :, rows]
+            part += matmul(ds, keys_of_block)
+    return dq, dk, dv
 
 
-def _grouped(q: Array, k: Array) -> Array:
-    """(B, H, T, D) -> (B, K, G, T, D), G query heads to a key head."""
-    batch, n_head, time, head_dim = q.shape
-    return q.reshape(batch, k.shape[1], n_head // k.shape[1], time, head_dim)
+@fused_on_cpu("blockwise_attention")
+def causal_softmax(z: Array, scale: float, position: int, window: int | None) -> tuple[Array, Array]:
+    """p = softmax(scale · z) over what a row sees, 0 elsewhere:  row t sees s where 0 ≤ t + position − s ≤ window.
+
+    z (..., T, S) float, which may be overwritten.  Returns p (..., T, S) and the logarithms of the
+    denominators (..., T).
+    """
+    xp = array_module(z)
+    z = xp.where(_hidden(z, position, window), z.dtype.type(-xp.inf), z * z.dtype.type(scale))
+    top = z.max(-1, keepdims=True)
+    e = xp.exp(z - top)
+    mass = e.sum(-1, keepdims=True)
+    return e / mass, (top + xp.log(mass))[..., 0]
 
 
-def _blocks(xp: Any, time: int, length: int, window: int | None) -> Iterator[tuple[slice, slice, Array]]:
-    """Slices of queries, the keys that any of them sees, and which of these each one does not, (T', S')."""
-    earlier = length - time
-    for start in range(0, time, BLOCK):
-        stop = min(start + BLOCK, time)
-        first = 0 if window is None else max(0, earlier + start - window)
-        distance = xp.arange(earlier + start, earlier + stop)[:, None] - xp.arange(first, earlier + stop)
-        hidden = distance < 0 if window is None else (distance < 0) | (distance > window)
-        yield slice(start, stop), slice(first, earlier + stop), hidden
+@fused_on_cpu("blockwise_attention")
+def causal_softmax_backward(
+    dp: Array, z: Array, lse: Array, delta: Array, scale: float, position: int, window: int | None
+) -> tuple[Array, Array]:
+    """p = exp(scale · z − lse) where a row sees, else 0;   dz = p · (dp − delta) · scale.
+
+    dp, z (..., T, S) float, which may be overwritten; lse, delta = Σ_s dp·p (..., T).  Returns p and dz (..., T, S).
+    """
+    xp, scale = array_module(z), z.dtype.type(scale)
+    z = xp.where(_hidden(z, position, window), z.dtype.type(-xp.inf), z * scale)
+    p = xp.exp(z - lse[..., None])
+    return p, p * (dp - delta[..., None]) * scale
 
 
-def _scores(block: Array, k: Array, hidden: Array) -> Array:
-    """(B, K, G, T', D), (B, K, S', D) -> scaled scores (B, K, G, T', S'), −inf where hidden."""
-    xp = array_module(block)
-    scores = _rows_times(block, k.swapaxes(-1, -2)) * block.dtype.type(1 / math.sqrt(block.shape[-1]))
-    return xp.where(hidden, scores.dtype.type(-xp.inf), scores)
+@fused_on_cpu("blockwise_attention")
+def head_dots(x: Array, y: Array) -> Array:
+    """Σ_d x·y.   x, y (B, H, T, D) -> (B, H, T)."""
+    return (x * y).sum(-1)
 
 
-def _rows_times(x: Array, y: Array) -> Array:
-    """(B, K, G, T', I) @ (B, K, I, O) -> (B, K, G, T', O), the heads of a group as more rows of one product."""
-    batch, groups, heads, time, width = x.shape
-    return (x.reshape(batch, groups, heads * time, width) @ y).reshape(batch, groups, heads, time, y.shape[-1])
+def _hidden(z: Array, position: int, window: int | None) -> Array:
+    """Which scores a row does not see, (T, S)."""
+    xp = array_module(z)
+    distance = xp.arange(position, position + z.shape[-2])[:, None] - xp.arange(z.shape[-1])
+    return distance < 0 if window is None else (distance < 0) | (distance > window)
 
 
-def _columns_times(x: Array, y: Array) -> Array:
-    """(B, K, G, T', I)ᵀ (B, K, G, T', O) -> (B, K, I, O), summed over the heads of a group."""
-    batch, groups, heads, time, width = x.shape
-    rows = x.reshape(batch, groups, heads * time, width)
-    return rows.swapaxes(-1, -2) @ y.reshape(batch, groups, heads * time, y.shape[-1])
+def _texts(q: Array, rows: slice, keys: slice) -> Iterator[slice]:
+    """The batch in parts of at most BLOCK_SCORES scores."""
+    each = q.shape[1] * (rows.stop - rows.start) * (keys.stop - keys.start)
+    count = max(1, BLOCK_SCORES // max(1, each))
+    return (slice(start, start + count) for start in range(0, q.shape[0], count))
+
+
+def _heads_within(x: Array) -> Array:
+    """A new array (B, H, T, D) as x, in memory (B, T, H, D)."""
+    batch, heads, time, width = x.shape
+    return empty((batch, time, heads, width), x.dtype, like=x).swapaxes(1, 2)
+
+
+def _grouped(x: Array, k: Array) -> Array:
+    """(B, H, T, D) -> (B, K, G, T, D), G query heads to a key head.  A view."""
+    batch, heads, time, width = x.shape
+    return x.reshape(batch, k.shape[1], heads // k.shape[1], time, width)
+
+
+def _stacked(x: Array) -> Array:
+    """(B, K, G, T, I) -> (B, K, G·T, I): the heads of a group as more rows of one product, copied if there are many."""
+    batch, keys, group, time, width = x.shape
+    if group == 1:
+        return x[:, :, 0]
+    stacked = empty((batch, keys, group, time, width), x.dtype, like=x)
+    stacked[...] = x
+    return stacked.reshape(batch, keys, group * time, width)

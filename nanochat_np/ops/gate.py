@@ -15,7 +15,7 @@ def sigmoid_gate(x: Array, w: Array, scale: float) -> tuple[Array, tuple[Array, 
 
     x (..., C), w (O, I) with I ≤ C.  Returns (g, cache): g (..., O); cache = (x[..., :I], w, g, scale).
     """
-    part = x[..., : w.shape[1]]
+    part = x[..., : w.shape[1]].copy()  # a view would keep all of x
     g = scale * sigmoid(part @ w.T)
     return g, (part, w, g, scale)
 

@@ -5,11 +5,19 @@
 Softcap: Gemma Team 2024, arXiv:2408.00118, section 2.
 """
 
+from typing import Any
+
 import numpy as np
 
+from nanochat_np.backend import empty, zeros
 from nanochat_np.backend.arrays import Array, array_module, statistics_dtype
+from nanochat_np.kernels import fused_on_cpu
+from nanochat_np.ops.matmul import matmul
+from nanochat_np.ops.residual import add_to
 
-CHUNK_LOGITS = 1 << 20  # logits in memory at a time
+CHUNK_LOGITS = 1 << 23  # logits in memory at a time
+TILE = 4096  # rows of w whose gradient is made at a time
+_LARGEST_CAP = 40  # the kernel subtracts the cap and not a row's maximum, and exp(−2 · 40) is still a float32
 
 
 def softcap(z: Array, cap: float) -> Array:
@@ -27,61 +35,83 @@ def head_loss(
     are made while a chunk's logits are at hand, since that spares a product as large as the forward: cache = (dx, dw)
     for dloss = 1, or (None, None) without ``with_gradient``.
     """
-    xp = array_module(x)
+    xp, stat = array_module(x), statistics_dtype(x.dtype)
     count = (targets >= 0).sum()
-    dx, dw = (xp.empty_like(x), xp.zeros_like(w)) if with_gradient else (None, None)
-    total = statistics_dtype(x.dtype)(0)
-    real = w[:vocab_size]
-    rows = max(1, CHUNK_LOGITS // vocab_size)
-    for start in range(0, len(x), rows):
-        part = x[start : start + rows]
-        capped, nll, valid = _chunk(part, real, targets[start : start + rows], cap)
-        total = total + xp.where(valid, nll, 0).sum()
+    share = (1 / xp.maximum(count, 1)).astype(stat) if with_gradient else None
+    dx, dw = (empty(a.shape, a.dtype, like=a) for a in (x, w)) if with_gradient else (None, None)
+    total = stat(0)
+    for rows in _chunks(x, vocab_size):
+        z, nll = _chunk(x[rows], w[:vocab_size], targets[rows], cap, share)
+        total = total + nll.sum()
         if dx is not None and dw is not None:
-            dz = _chunk_gradient(capped, targets[start : start + rows], valid, cap) / count.astype(capped.dtype)
-            dz = dz.astype(x.dtype, copy=False)
-            dx[start : start + rows] = dz @ real
-            dw[:vocab_size] += dz.T @ part
+            matmul(z, w[:vocab_size], out=dx[rows])
+            _add_product(dw[:vocab_size], z.T, x[rows], is_first=rows.start == 0)
+        del z  # its memory is the next chunk's
+    if dw is not None:
+        dw[vocab_size:].fill(0)
     with np.errstate(invalid="ignore"):
-        return total / count, (dx, dw)
+        return total / count.astype(stat), (dx, dw)
 
 
-def head_loss_backward(dloss: float, cache: tuple[Array, Array]) -> tuple[Array, Array]:
-    """dz = dloss · (softmax(c) − onehot(target)) / N · (1 − (c/cap)²);  dx = dz w,  dw = dzᵀ x.
+def head_loss_backward(dw: Array, dloss: float, cache: tuple[Array, Array]) -> Array:
+    """dz = dloss · (softmax(c) − onehot(target)) / N · (1 − (c/cap)²);  dx = dz w;  dw += dzᵀ x, in place.
 
-    Returns dx (N, C) and dw (Vp, C), zero in the padding; newly allocated unless dloss is 1.
+    dw (Vp, C) is not changed in the padding.  Returns dx (N, C), newly allocated unless dloss is 1.
     """
-    dx, dw = cache
-    return (dx, dw) if dloss == 1 else (dx * dx.dtype.type(dloss), dw * dw.dtype.type(dloss))
+    dx, of_head = cache
+    add_to(dw, of_head, dloss)
+    if dloss == 1:
+        return dx
+    scaled = zeros(dx.shape, dx.dtype, like=dx)
+    add_to(scaled, dx, dloss)
+    return scaled
 
 
 def token_losses(x: Array, w: Array, targets: Array, vocab_size: int, cap: float) -> Array:
     """Cross-entropy of each target, (N,), 0 where it is ignored; arguments as `head_loss`."""
-    xp = array_module(x)
+    chunks = _chunks(x, vocab_size)
+    parts = [_chunk(x[rows], w[:vocab_size], targets[rows], cap, None)[1] for rows in chunks]
+    return array_module(x).concatenate(parts)
+
+
+@fused_on_cpu("head", pays=lambda z, targets, cap, share: cap <= _LARGEST_CAP)
+def capped_cross_entropy(z: Array, targets: Array, cap: float, share: Any) -> Array:
+    """log Σ_v exp(c_v) − c_target of each row, c = softcap(z), and its gradient in the place of z.
+
+    z (N, V) in float32 or float64, which becomes share · (softmax(c) − onehot(target)) · (1 − (c/cap)²) unless
+    ``share`` is None; targets (N,) integer; rows with targets < 0 give 0.  Returns (N,).
+    """
+    xp = array_module(z)
+    c, valid = softcap(z, cap), targets >= 0
+    chosen = xp.arange(len(z)), xp.where(valid, targets, 0)
+    top = c.max(-1)
+    e = xp.exp(c - top[:, None])
+    mass = e.sum(-1)
+    if share is not None:
+        dz = e / mass[:, None]
+        dz[chosen] -= 1
+        dz *= (1 - (c / cap) ** 2) * share
+        z[...] = xp.where(valid[:, None], dz, 0)
+    return xp.where(valid, top + xp.log(mass) - c[chosen], 0)
+
+
+def _chunks(x: Array, vocab_size: int) -> list[slice]:
     rows = max(1, CHUNK_LOGITS // vocab_size)
-    parts = []
-    for start in range(0, len(x), rows):
-        _, nll, valid = _chunk(x[start : start + rows], w[:vocab_size], targets[start : start + rows], cap)
-        parts.append(xp.where(valid, nll, 0))
-    return xp.concatenate(parts)
+    return [slice(start, min(start + rows, len(x))) for start in range(0, len(x), rows)]
 
 
-def _chunk(x: Array, w: Array, targets: Array, cap: float) -> tuple[Array, Array, Array]:
-    """Capped logits (n, V), loss of each row (n,), and which rows count (n,)."""
-    xp = array_module(x)
-    capped = softcap((x @ w.T).astype(statistics_dtype(x.dtype), copy=False), cap)
-    valid = targets >= 0
-    top = capped.max(-1)
-    lse = top + xp.log(xp.exp(capped - top[:, None]).sum(-1))
-    return capped, lse - capped[xp.arange(len(x)), xp.where(valid, targets, 0)], valid
+def _chunk(x: Array, w: Array, targets: Array, cap: float, share: Any) -> tuple[Array, Array]:
+    """The logits' gradient, in x.dtype, or whatever the logits' memory holds; and the loss of each row."""
+    z = matmul(x, w.T).astype(statistics_dtype(x.dtype), copy=False)
+    nll = capped_cross_entropy(z, targets, cap, share)
+    return z.astype(x.dtype, copy=False), nll
 
 
-def _chunk_gradient(capped: Array, targets: Array, valid: Array, cap: float) -> Array:
-    """Gradient of the summed loss with respect to the logits before the cap, (n, V); 0 in rows that do not count."""
-    xp = array_module(capped)
-    e = xp.exp(capped - capped.max(-1, keepdims=True))
-    dz = e / e.sum(-1, keepdims=True)
-    dz[xp.arange(len(dz)), xp.where(valid, targets, 0)] -= 1
-    dz *= 1 - (capped / cap) ** 2
-    dz *= valid[:, None]
-    return dz
+def _add_product(total: Array, x: Array, y: Array, is_first: bool) -> None:
+    """total += x @ y, or total = x @ y for the first; in tiles, whose sums stay in the cache."""
+    for start in range(0, len(total), TILE):
+        rows = slice(start, min(start + TILE, len(total)))
+        if is_first:
+            matmul(x[rows], y, out=total[rows])
+        else:
+            add_to(total[rows], matmul(x[rows], y))

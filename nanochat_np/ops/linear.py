@@ -1,6 +1,7 @@
 """Linear map without bias."""
 
 from nanochat_np.backend.arrays import Array
+from nanochat_np.ops.matmul import matmul
 
 
 def linear(x: Array, w: Array) -> tuple[Array, tuple[Array, Array]]:
@@ -9,7 +10,7 @@ def linear(x: Array, w: Array) -> tuple[Array, tuple[Array, Array]]:
     x (..., I), w (O, I) float.  Returns (y, cache): y (..., O); cache = (x, w).
     All leading axes are folded into one, so that it is a single matrix product.
     """
-    y = x.reshape(-1, x.shape[-1]) @ w.T  # (N, O)
+    y = matmul(x.reshape(-1, x.shape[-1]), w.T)  # (N, O)
     return y.reshape(*x.shape[:-1], w.shape[0]), (x, w)
 
 
@@ -20,6 +21,6 @@ def linear_backward(dy: Array, cache: tuple[Array, Array]) -> tuple[Array, Array
     """
     x, w = cache
     rows = dy.reshape(-1, dy.shape[-1])  # (N, O)
-    dx = rows @ w
-    dw = rows.T @ x.reshape(-1, x.shape[-1])
+    dx = matmul(rows, w)
+    dw = matmul(rows.T, x.reshape(-1, x.shape[-1]))
     return dx.reshape(x.shape), dw

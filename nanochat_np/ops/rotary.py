@@ -1,11 +1,15 @@
-"""Rotary position embedding, on halves and turning by −θ as nanochat does.
+"""Rotary position embedding, on halves and turning by −θ as nanochat does, and the norm of queries and keys after it.
 
-Source: Su et al. 2021, arXiv:2104.09864, eq. 34.
+Sources: Su et al. 2021, arXiv:2104.09864, eq. 34; Henry et al. 2020, arXiv:2010.04245 (norm).
 """
+
+from typing import Any
 
 import numpy as np
 
 from nanochat_np.backend.arrays import Array, array_module
+from nanochat_np.kernels import fused_on_cpu
+from nanochat_np.ops.norm import rms_norm, rms_norm_backward
 
 
 def rotary_tables(length: int, head_dim: int, base: float) -> tuple[np.ndarray, np.ndarray]:
@@ -32,6 +36,28 @@ def rotary_backward(dy: Array, cache: tuple[Array, Array]) -> Array:
     """
     cos, sin = cache
     return _turned(dy, cos, -sin)
+
+
+@fused_on_cpu("rotary")
+def rotary_norm(x: Array, cos: Array, sin: Array, scale: float, eps: float) -> tuple[Array, Any]:
+    """y = scale · rms_norm(rotary(x)), each head by itself.
+
+    x (B, T, H, D) float; cos, sin (T, D/2).  Returns (y, cache): y (B, T, H, D); cache = (y, rstd, cos, sin, scale),
+    rstd (B, T, H, 1).  The norm's backward needs its output, which is y / scale, and the turn's needs nothing.
+    """
+    turned, _ = rotary(x.swapaxes(1, 2), cos, sin)
+    normed, (_, rstd) = rms_norm(turned.swapaxes(1, 2), eps)
+    y = normed * x.dtype.type(scale)
+    return y, (y, rstd, cos, sin, scale)
+
+
+@fused_on_cpu("rotary")
+def rotary_norm_backward(dy: Array, cache: Any) -> Array:
+    """dx = rotary_backward(rms_norm_backward(scale · dy)).   dy (B, T, H, D); returns dx alike, newly allocated."""
+    y, rstd, cos, sin, scale = cache
+    real = y.dtype.type
+    dturned = rms_norm_backward(dy * real(scale), (y * real(1 / scale), rstd))
+    return rotary_backward(dturned.swapaxes(1, 2), (cos, sin)).swapaxes(1, 2)
 
 
 def _turned(x: Array, cos: Array, sin: Array) -> Array:

@@ -18,12 +18,15 @@ def adamw_update(
     eps: float,
     weight_decay: float,
     step: int,
+    grad_scale: float = 1.0,
 ) -> None:
     """m = β₁m + (1−β₁)g;  v = β₂v + (1−β₂)g²;  p = p − lr·( m̂ / (√v̂ + ε) + λp ),  m̂ = m/(1−β₁ᵗ),  v̂ = v/(1−β₂ᵗ).
 
-    p, g, m, v (P,), updated in place (g is only read); ``step`` t counts from 1.
+    p, g, m, v of one shape and dtype; p, m and v are contiguous and written.  ``step`` t counts from 1; the gradient is
+    ``grad_scale`` · g.
     """
     xp, real = array_module(p), p.dtype.type
+    g = real(grad_scale) * g
     m *= real(beta1)
     m += real(1 - beta1) * g
     v *= real(beta2)

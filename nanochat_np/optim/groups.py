@@ -1,17 +1,22 @@
 """Which rule updates which parameter of the nanochat GPT: Muon for the matrices of its layers, AdamW for all else.
 
-Source: karpathy/nanochat at 92d63d4, gpt.py (setup_optimizer) and optim.py.
+Source: karpathy/nanochat at 92d63d4, gpt.py (setup_optimizer) and optim.py.  AdamW for the layers too is ours.
 """
 
 from collections import defaultdict
+from collections.abc import Mapping
 
 import msgspec
 import numpy as np
+from msgspec import structs
 
-from nanochat_np.backend.arrays import Array, array_module
+from nanochat_np.backend.arrays import Array, array_module, to_numpy
+from nanochat_np.errors import CheckpointError
 from nanochat_np.nn.model import Weights
+from nanochat_np.optim.adamw import adamw_update
 from nanochat_np.optim.muon import muon_update, second_moment_shape
 
+MUON_MATRIX_LR, ADAMW_MATRIX_LR = 0.02, 0.003
 MUON_BETA2 = 0.9
 ADAM_EPS = 1e-10
 _TUNED_AT_WIDTH = 768  # of the AdamW rates; they go with 1/√width
@@ -19,11 +24,14 @@ _SMEAR_LR = 0.2
 
 
 class Rates(msgspec.Struct, frozen=True, kw_only=True):
-    """Peak learning rates, and Muon's weight decay."""
+    """Peak learning rates, and the weight decay of the layers' matrices.
+
+    ``matrix`` None is MUON_MATRIX_LR or ADAMW_MATRIX_LR, by the rule that these matrices have.
+    """
 
     embedding: float = 0.3
     unembedding: float = 0.008
-    matrix: float = 0.02
+    matrix: float | None = None
     scalar: float = 0.5
     weight_decay: float = 0.28
 
@@ -36,50 +44,69 @@ class AdamGroup(msgspec.Struct, frozen=True):
     beta1: float
     beta2: float
     weight_decay: float
+    decay_ends: bool = False  # whether the decay goes to 0 over the training, as Muon's does
 
 
 class MuonGroup(msgspec.Struct, frozen=True):
-    """Matrices of one shape, which are updated as one stack."""
+    """Matrices of one shape; their momenta and mean squares are stacks."""
 
     names: tuple[str, ...]
     shape: tuple[int, ...]
     lr: float
     weight_decay: float
 
+    @property
+    def state_names(self) -> tuple[str, str]:
+        """Of the momenta, (K, m, n), and of the running mean squares, (K, m, 1) or (K, 1, n)."""
+        key = "x".join(map(str, self.shape))
+        return f"momentum.{key}", f"second.{key}"
 
-def adam_groups(names: list[str], width: int, rates: Rates) -> list[AdamGroup]:
-    """The AdamW groups of a model of this ``width``, in upstream's order; groups without members are left out."""
+
+def adam_groups(names: list[str], width: int, rates: Rates, matrices: bool = False) -> list[AdamGroup]:
+    """The AdamW groups of a model of this ``width``, in upstream's order; groups without members are left out.
+
+    ``matrices``: those of the layers make one more group.
+    """
     a = (width / _TUNED_AT_WIDTH) ** -0.5
-    value_embeddings = [name for name in names if name.startswith("value_embeds.")]
-    smear = ["smear_gate.weight", "smear_lambda", "backout_lambda"]
+    value_embeddings = tuple(name for name in names if name.startswith("value_embeds."))
+    of_layers = tuple(filter(_in_a_layer, names)) if matrices else ()
+    smear = "smear_gate.weight", "smear_lambda", "backout_lambda"
+    matrix_lr = ADAMW_MATRIX_LR if rates.matrix is None else rates.matrix
     table = [
-        (["lm_head.weight"], rates.unembedding * a, 0.8, 0.96, 0.01),
-        (["transformer.wte.weight"], rates.embedding * a, 0.8, 0.995, 0.001),
-        (value_embeddings, rates.embedding * a * 0.5, 0.8, 0.995, 0.01),
-        (["resid_lambdas"], rates.scalar * 0.01, 0.8, 0.95, 0.05),
-        (["x0_lambdas"], rates.scalar, 0.96, 0.95, 0.0),
-        (smear, _SMEAR_LR, 0.8, 0.95, 0.0),
+        AdamGroup(("lm_head.weight",), rates.unembedding * a, 0.8, 0.96, 0.01),
+        AdamGroup(("transformer.wte.weight",), rates.embedding * a, 0.8, 0.995, 0.001),
+        AdamGroup(value_embeddings, rates.embedding * a * 0.5, 0.8, 0.995, 0.01),
+        AdamGroup(("resid_lambdas",), rates.scalar * 0.01, 0.8, 0.95, 0.05),
+        AdamGroup(("x0_lambdas",), rates.scalar, 0.96, 0.95, 0.0),
+        AdamGroup(smear, _SMEAR_LR, 0.8, 0.95, 0.0),
+        AdamGroup(of_layers, matrix_lr * a, 0.8, 0.95, rates.weight_decay, decay_ends=True),
     ]
-    present = [(tuple(name for name in members if name in names), *settings) for members, *settings in table]
-    return [AdamGroup(*group) for group in present if group[0]]
+    present = [tuple(name for name in group.names if name in names) for group in table]
+    return [structs.replace(group, names=own) for group, own in zip(table, present, strict=True) if own]
 
 
 def muon_groups(shapes: dict[str, tuple[int, ...]], rates: Rates) -> list[MuonGroup]:
     """One group for each shape among the layers' matrices, shapes in order."""
     by_shape: dict[tuple[int, ...], list[str]] = defaultdict(list)
-    for name, shape in shapes.items():
-        if name.startswith("transformer.h."):
-            by_shape[shape].append(name)
-    return [MuonGroup(tuple(by_shape[s]), s, rates.matrix, rates.weight_decay) for s in sorted(by_shape)]
+    for name in filter(_in_a_layer, shapes):
+        by_shape[shapes[name]].append(name)
+    lr = MUON_MATRIX_LR if rates.matrix is None else rates.matrix
+    return [MuonGroup(tuple(by_shape[s]), s, lr, rates.weight_decay) for s in sorted(by_shape)]
+
+
+def _in_a_layer(name: str) -> bool:
+    return name.startswith("transformer.h.")
 
 
 class MuonAdamW:
-    """Both rules over a dict of parameters, changed in place.  State is in the parameters' precision."""
+    """Both rules over a dict of contiguous parameters, changed in place.  State is in the parameters' precision."""
 
-    def __init__(self, parameters: Weights, width: int, rates: Rates) -> None:
+    def __init__(self, parameters: Weights, width: int, rates: Rates, muon: bool = True) -> None:
+        """``muon`` False: AdamW for all parameters."""
         self._p = parameters
         shapes = {name: tuple(p.shape) for name, p in parameters.items()}
-        self.adam, self.muon = adam_groups(list(parameters), width, rates), muon_groups(shapes, rates)
+        self.adam = adam_groups(list(parameters), width, rates, matrices=not muon)
+        self.muon = muon_groups(shapes, rates) if muon else []
         self.steps = 0
         self.state: dict[str, Array] = {}
         for group in self.adam:
@@ -89,44 +116,59 @@ class MuonAdamW:
         for stack in self.muon:
             first = parameters[stack.names[0]]
             zeros, count = array_module(first).zeros, len(stack.names)
-            self.state[f"momentum.{_key(stack)}"] = zeros((count, *stack.shape), first.dtype)
-            self.state[f"second.{_key(stack)}"] = zeros((count, *second_moment_shape(*stack.shape)), first.dtype)
+            for name, shape in zip(stack.state_names, (stack.shape, second_moment_shape(*stack.shape)), strict=True):
+                self.state[name] = zeros((count, *shape), first.dtype)
 
-    def step(self, grads: Weights, lr_multiplier: float, momentum: float, decay_multiplier: float) -> None:
-        """One update.  ``lr_multiplier`` scales every rate, ``decay_multiplier`` Muon's weight decay."""
+    def step(
+        self, grads: Weights, lr_multiplier: float, momentum: float, decay_multiplier: float, grad_scale: float = 1.0
+    ) -> None:
+        """One update by ``grad_scale`` · ``grads``, which are only read.
+
+        ``lr_multiplier`` scales every rate, ``decay_multiplier`` the weight decay of the layers' matrices.
+        """
         self.steps += 1
         for group in self.adam:
+            decay = group.weight_decay * (decay_multiplier if group.decay_ends else 1.0)
+            settings = group.lr * lr_multiplier, group.beta1, group.beta2, ADAM_EPS, decay, self.steps, grad_scale
             for name in group.names:
-                self._adam(group, name, grads[name], group.lr * lr_multiplier)
+                adamw_update(self._p[name], grads[name], self.state[f"m.{name}"], self.state[f"v.{name}"], *settings)
         for stack in self.muon:
-            xp = array_module(self._p[stack.names[0]])
+            decay = stack.weight_decay * decay_multiplier
+            self._muon(stack, grads, (stack.lr * lr_multiplier, momentum, MUON_BETA2, decay, grad_scale))
+
+    def _muon(self, stack: MuonGroup, grads: Weights, settings: tuple[float, float, float, float, float]) -> None:
+        """One matrix after the other on the CPU, which a single one keeps busy; on a GPU all at once."""
+        momenta, seconds = (self.state[name] for name in stack.state_names)
+        xp = array_module(momenta)
+        if xp is np:
+            for k, name in enumerate(stack.names):
+                own = slice(k, k + 1)
+                muon_update(self._p[name][None], grads[name][None], momenta[own], seconds[own], *settings)
+        else:
             p = xp.stack([self._p[name] for name in stack.names])
-            muon_update(
-                p,
-                xp.stack([grads[name] for name in stack.names]),
-                self.state[f"momentum.{_key(stack)}"],
-                self.state[f"second.{_key(stack)}"],
-                stack.lr * lr_multiplier,
-                momentum,
-                MUON_BETA2,
-                stack.weight_decay * decay_multiplier,
-            )
+            muon_update(p, xp.stack([grads[name] for name in stack.names]), momenta, seconds, *settings)
             for name, value in zip(stack.names, p, strict=True):
                 self._p[name][...] = value
 
-    def _adam(self, group: AdamGroup, name: str, g: Array, lr: float) -> None:
-        """p = p(1 − lr·λ);  m, v running means of g, g²;  p = p − lr/(1−β₁ᵗ) · m / (√(v/(1−β₂ᵗ)) + ε)."""
-        p, m, v = self._p[name], self.state[f"m.{name}"], self.state[f"v.{name}"]
-        xp, real, t = array_module(p), p.dtype.type, self.steps
-        p *= real(1 - lr * group.weight_decay)
-        m += real(1 - group.beta1) * (g - m)
-        v += real(1 - group.beta2) * (g * g - v)
-        root = xp.sqrt(v / real(1 - group.beta2**t)) + real(ADAM_EPS)
-        p -= real(lr / (1 - group.beta1**t)) * (m / root)
+    def state_arrays(self) -> dict[str, np.ndarray]:
+        """The state for a checkpoint, by name: the arrays themselves on the CPU, copies from a GPU."""
+        return {name: to_numpy(array) for name, array in self.state.items()}
 
+    def load_state(self, state: Mapping[str, np.ndarray], steps: int) -> None:
+        """Go on after ``steps`` steps from a copy of ``state``.
 
-def _key(stack: MuonGroup) -> str:
-    return "x".join(map(str, stack.shape))
+        Raises CheckpointError, with nothing changed, where an array is missing, unknown, or of another shape or dtype.
+        """
+        for name in sorted(self.state.keys() ^ state.keys()):
+            problem = "missing" if name in self.state else "not one that this model has"
+            raise CheckpointError(f"optimizer state {name}: {problem}: resume with the model and optimizer of the run")
+        for name, array in self.state.items():
+            found, expected = (f"{x.dtype} {tuple(x.shape)}" for x in (state[name], array))
+            if found != expected:
+                raise CheckpointError(f"optimizer state {name}: {found} where this model has {expected}")
+        for name, array in self.state.items():
+            array[...] = array_module(array).asarray(state[name])
+        self.steps = steps
 
 
 def muon_momentum(step: int, total: int, warmdown_ratio: float) -> float:

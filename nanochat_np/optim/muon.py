@@ -7,7 +7,10 @@ optim.py.
 
 import math
 
+from nanochat_np.backend import empty
 from nanochat_np.backend.arrays import Array, array_module
+from nanochat_np.kernels import fused_on_cpu
+from nanochat_np.ops.matmul import matmul
 
 # Coefficients (a, b, c) of each step's odd polynomial a·s + b·s³ + c·s⁵ of the singular values s.
 POLAR_EXPRESS = (
@@ -29,22 +32,29 @@ def muon_update(
     momentum: float,
     beta2: float,
     weight_decay: float,
+    grad_scale: float = 1.0,
 ) -> None:
     """One step for a stack of matrices of one shape, (K, m, n) each; p and the two buffers change in place.
 
-    ``second_moment`` is (K, m, 1) where m ≥ n, else (K, 1, n).
+    ``second_moment`` is (K, m, 1) where m ≥ n, else (K, 1, n); the gradient G is ``grad_scale`` · g.
 
         M = M + (1−μ)(G − M);   U = G + μ(M − G)                          Nesterov momentum
         X = orthogonal(U), with norm √min(m, n)                           `orthogonalized`
         X = X scaled by the rows' (columns') running mean square          NorMuon, its norm kept
         p = p − r X − r λ p where X·p ≥ 0,   r = lr √max(1, m/n)          cautious decay
     """
-    real = p.dtype.type
+    x = orthogonalized(nesterov(g, momentum_buffer, momentum, grad_scale))
+    x *= _evening(x, second_moment, beta2)
+    cautious_descent(p, x, lr * math.sqrt(max(1.0, p.shape[-2] / p.shape[-1])), weight_decay)
+
+
+@fused_on_cpu("muon")
+def nesterov(g: Array, momentum_buffer: Array, momentum: float, grad_scale: float = 1.0) -> Array:
+    """M = M + (1−μ)(G − M), in place;  returns U = G + μ(M − G), newly allocated.   G = grad_scale · g."""
+    real = g.dtype.type
+    g = real(grad_scale) * g
     momentum_buffer += real(1 - momentum) * (g - momentum_buffer)
-    update = g + real(momentum) * (momentum_buffer - g)
-    x = _variance_reduced(orthogonalized(update), second_moment, beta2)
-    rate = real(lr * math.sqrt(max(1.0, p.shape[-2] / p.shape[-1])))
-    p -= rate * x + rate * real(weight_decay) * p * (x * p >= 0)
+    return g + real(momentum) * (momentum_buffer - g)
 
 
 def orthogonalized(u: Array) -> Array:
@@ -54,17 +64,30 @@ def orthogonalized(u: Array) -> Array:
     """
     xp, real = array_module(u), u.dtype.type
     rows, columns = u.shape[-2:]
-    lengths = xp.maximum(xp.sqrt((u * u).sum(-1, keepdims=True)), real(_TINY))
-    x = u * (_frobenius(u) / real(math.sqrt(rows)) / lengths)
-    x = x / (real(1.01) * _frobenius(x) + real(_TINY))
+    squares = square_sums(u, -1)
+    equal = xp.sqrt(squares.sum(-2, keepdims=True) / real(rows)) / xp.maximum(xp.sqrt(squares), real(_TINY))
+    norm = xp.sqrt((squares * equal * equal).sum(-2, keepdims=True))
+    x = empty(u.shape, u.dtype, like=u)
+    x[...] = u
+    x *= equal / (real(1.01) * norm + real(_TINY))
     for a, b, c in POLAR_EXPRESS:
-        if rows > columns:
-            s = x.swapaxes(-1, -2) @ x
-            x = real(a) * x + x @ (real(b) * s + real(c) * (s @ s))
-        else:
-            s = x @ x.swapaxes(-1, -2)
-            x = real(a) * x + (real(b) * s + real(c) * (s @ s)) @ x
-    return x * (real(math.sqrt(min(rows, columns))) / xp.maximum(_frobenius(x), real(_TINY)))
+        xt = x.swapaxes(-1, -2)
+        s = matmul(xt, x) if rows > columns else matmul(x, xt)
+        q = polynomial(s, matmul(s, s), a, b, c)
+        x = matmul(x, q) if rows > columns else matmul(q, x)
+    norm = xp.sqrt(square_sums(x, -1).sum(-2, keepdims=True))
+    x *= real(math.sqrt(min(rows, columns))) / xp.maximum(norm, real(_TINY))
+    return x
+
+
+@fused_on_cpu("muon")
+def polynomial(s: Array, square: Array, a: float, b: float, c: float) -> Array:
+    """a·1 + b·S + c·S², written over S², which is ``square``.   s, square (K, k, k)."""
+    real, (count, k, _) = s.dtype.type, s.shape
+    square *= real(c)
+    square += real(b) * s
+    square.reshape(count, k * k)[:, :: k + 1] += real(a)
+    return square
 
 
 def second_moment_shape(rows: int, columns: int) -> tuple[int, int]:
@@ -72,19 +95,26 @@ def second_moment_shape(rows: int, columns: int) -> tuple[int, int]:
     return (rows, 1) if rows >= columns else (1, columns)
 
 
-def _variance_reduced(x: Array, second_moment: Array, beta2: float) -> Array:
-    """x (K, m, n) divided by the root of its running mean square, scaled back to the norm it had."""
+def _evening(x: Array, second_moment: Array, beta2: float) -> Array:
+    """What divides x (K, m, n) by the root of its running mean square and keeps its norm, (K, m, 1) or (K, 1, n)."""
     xp, real = array_module(x), x.dtype.type
     axis = -1 if second_moment.shape[-1] == 1 else -2
-    size = real(x.shape[axis])
-    mean_square = (x * x).mean(axis, keepdims=True)
-    second_moment += real(1 - beta2) * (mean_square - second_moment)
+    squares = square_sums(x, axis)
+    second_moment += real(1 - beta2) * (squares / real(x.shape[axis]) - second_moment)
     scale = 1 / xp.sqrt(xp.maximum(second_moment, real(1e-10)))
-    before = xp.sqrt((size * mean_square).sum((-2, -1), keepdims=True))
-    after = xp.sqrt((size * mean_square * scale * scale).sum((-2, -1), keepdims=True))
-    return x * (scale * (before / xp.maximum(after, real(1e-10))))
+    before = xp.sqrt(squares.sum((-2, -1), keepdims=True))
+    after = xp.sqrt((squares * scale * scale).sum((-2, -1), keepdims=True))
+    return scale * (before / xp.maximum(after, real(1e-10)))
 
 
-def _frobenius(x: Array) -> Array:
-    """Norm of each matrix, (K, 1, 1)."""
-    return array_module(x).sqrt((x * x).sum((-2, -1), keepdims=True))
+@fused_on_cpu("muon")
+def square_sums(x: Array, axis: int) -> Array:
+    """Σ x² along ``axis``, −1 or −2, of each matrix.   x (K, m, n); returns (K, m, 1) or (K, 1, n)."""
+    return (x * x).sum(axis, keepdims=True)
+
+
+@fused_on_cpu("muon")
+def cautious_descent(p: Array, x: Array, rate: float, weight_decay: float) -> None:
+    """p = p − r X − r λ p where X·p ≥ 0, in place."""
+    real = p.dtype.type
+    p -= real(rate) * x + real(rate) * real(weight_decay) * p * (x * p >= 0)

@@ -15,8 +15,9 @@ from types import ModuleType, SimpleNamespace
 
 import numpy as np
 
-_FUNCTIONS = "abs arange bincount concatenate empty empty_like exp log maximum minimum sqrt stack tanh vdot where zeros"
-_FUNCTIONS += " zeros_like"
+PROPERTIES = {"name": b"NVIDIA H200", "totalGlobalMem": 1 << 37, "major": 9, "minor": 0}
+_FUNCTIONS = "abs arange bincount concatenate empty empty_like exp log matmul maximum minimum sqrt stack tanh vdot"
+_FUNCTIONS += " where zeros zeros_like"
 _METHODS = "astype copy max mean reshape sum swapaxes transpose"
 _OPERATORS = "add sub mul truediv floordiv pow matmul or"
 _COMPARISONS = "eq ne lt le gt ge"
@@ -136,9 +137,18 @@ def fake_cupy(n_devices=2):
     cupy.array = cupy.asarray = lambda values, dtype=None, order="K": ndarray(
         np.array(_plain(values) if isinstance(values, ndarray) else values, dtype, order=order)
     )
+    cupy.__version__ = "0.0-fake"
     cupy.cuda = SimpleNamespace(
         Device=Device,
-        runtime=SimpleNamespace(getDeviceCount=lambda: n_devices, CUDARuntimeError=RuntimeError),
+        runtime=SimpleNamespace(
+            getDeviceCount=lambda: n_devices,
+            CUDARuntimeError=RuntimeError,
+            memGetInfo=lambda: (1 << 36, 1 << 36),
+            getDeviceProperties=lambda index: PROPERTIES,
+            driverGetVersion=lambda: 13000,
+            runtimeGetVersion=lambda: 13000,
+        ),
+        memory=SimpleNamespace(OutOfMemoryError=MemoryError),
         get_current_stream=lambda: SimpleNamespace(synchronize=lambda: None),
     )
     cupy.get_default_memory_pool = lambda: SimpleNamespace(total_bytes=lambda: 1 << 20)

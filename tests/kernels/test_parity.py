@@ -13,11 +13,6 @@ from tests.strategies import few, news, seeds
 FUSED = [name for name in CASES if f"{name}_backward" in kernels.TABLE]
 
 
-def test_all_kernels_are_tested():
-    pairs = {*FUSED, *(f"{name}_backward" for name in FUSED)} & set(kernels.TABLE)
-    assert set(kernels.TABLE) == pairs | {"sgd_update", "adamw_update"}  # which tests/optim compares
-
-
 @pytest.mark.parametrize("name", FUSED)
 @few
 @given(data=st.data(), new=news("float32", "float64"))

@@ -1,0 +1,123 @@
+"""Memory of the nanochat GPT on the CPU: a steady step takes none, and recomputing keeps less, at equal gradients."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from nanochat_np.backend import default_pool
+from nanochat_np.nn import gpt
+from nanochat_np.nn.gpt_config import GPTConfig, initial
+from nanochat_np.ops import head
+
+MIB = 1 << 20
+LARGE = {"sequence_len": 512, "vocab_size": 5000, "n_layer": 3, "n_head": 4, "n_embd": 128}
+models = pytest.mark.parametrize(
+    "settings",
+    [
+        {"architecture": "current", "n_kv_head": 4, "window_pattern": "L"},
+        {"architecture": "current", "n_kv_head": 2, "window_pattern": "SL"},
+        {"architecture": "classic", "n_kv_head": 2},
+    ],
+    ids=["current", "current-gqa-windows", "classic-gqa"],
+)
+
+
+class Run:
+    """A model with its gradients, whose arrays are larger than a MiB."""
+
+    def __init__(self, settings, dtype=np.float32, **smaller):
+        self.config = GPTConfig(**LARGE | settings | smaller)
+        rng = np.random.default_rng(0)
+        self.w = {name: value.astype(dtype) for name, value in initial(self.config, rng).items()}
+        for name, value in self.w.items():
+            if name.endswith("c_proj.weight"):
+                value[...] = 0.02 * rng.standard_normal(value.shape)
+        if self.config.is_current:
+            self.w["smear_lambda"][:] = 0.3
+        self.grads = {name: np.zeros_like(value) for name, value in self.w.items()}
+        shape = 2, min(512, self.config.sequence_len)
+        self.idx, self.targets = rng.integers(0, self.config.vocab_size, (2, *shape))
+        self.targets[0, :5] = -1
+
+    def step(self, parts=1, recompute=False):
+        """Forward and backward; with several ``parts`` the mean of their gradients."""
+        for g in self.grads.values():
+            g.fill(0)
+        for _ in range(parts):
+            loss, cache = gpt.loss(self.w, self.config, self.idx, self.targets, recompute)
+            gpt.backward(cache, self.grads, 1 / parts)
+        return loss
+
+    def kept_bytes(self, recompute):
+        """What the pool lends between forward and backward."""
+        before = default_pool.used_bytes()
+        kept = gpt.hidden(self.w, self.config, self.idx, recompute)
+        return default_pool.used_bytes() - before, kept
+
+
+@models
+@pytest.mark.parametrize(("parts", "recompute"), [(1, False), (1, True), (2, False)])
+def test_a_steady_step_allocates_nothing_large(settings, parts, recompute):
+    run = Run(settings)
+    for _ in range(2):
+        run.step(parts, recompute)
+    total = default_pool.total_bytes()
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        run.step(parts, recompute)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak - before < MIB
+    assert default_pool.total_bytes() == total
+
+
+def test_neither_all_logits_nor_all_scores_are_ever_there(monkeypatch):
+    run, sizes, empty = Run({"n_kv_head": 2}), [], default_pool.empty
+
+    def recorded(shape, dtype):
+        array = empty(shape, dtype)
+        sizes.append(array.size)
+        return array
+
+    monkeypatch.setattr(default_pool, "empty", recorded)
+    monkeypatch.setattr(head, "CHUNK_LOGITS", 64 * 5000)
+    run.step()
+    scores, logits = 2 * 4 * 512 * 512, run.idx.size * 5000
+    assert 64 * 5000 <= max(sizes) < min(scores, logits) / 2
+
+
+@models
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_recomputing_gives_the_same_gradients_and_keeps_less(settings, dtype):
+    run = Run(settings, dtype, sequence_len=130, vocab_size=60)
+    loss = run.step()
+    expected = {name: g.copy() for name, g in run.grads.items()}
+    assert run.step(recompute=True) == loss
+    for name, g in run.grads.items():
+        np.testing.assert_array_equal(g, expected[name], err_msg=name)
+        assert g.any()
+    everything, _ = run.kept_bytes(recompute=False)
+    inputs, _ = run.kept_bytes(recompute=True)
+    assert inputs < everything / 4
+
+
+@models
+def test_equal_gradients_at_every_run(settings):
+    """Threads share the work, but never a sum."""
+    run = Run(settings)
+    run.step()
+    expected = {name: g.tobytes() for name, g in run.grads.items()}
+    run.step()
+    assert expected == {name: g.tobytes() for name, g in run.grads.items()}
+
+
+def test_gradients_of_parts_are_their_mean():
+    run = Run({"n_kv_head": 2}, np.float64, sequence_len=64, vocab_size=60)
+    run.step()
+    expected = {name: g.copy() for name, g in run.grads.items()}
+    run.step(parts=4)
+    for name, g in run.grads.items():
+        np.testing.assert_allclose(g, expected[name], rtol=1e-10, atol=1e-15, err_msg=name)
