@@ -4,12 +4,18 @@ from pathlib import Path
 
 import msgspec
 
-from nanochat_np.backend.files import told_as
+from nanochat_np.backend.files import told_as, write_synced
 from nanochat_np.errors import CheckpointError, DataError
+from nanochat_np.interop.huggingface_tokenizer import read_huggingface_tokenizer
+from nanochat_np.interop.pickle_writer import Global, Instance, pickled
 from nanochat_np.interop.restricted_pickle import RestrictedPickle
+from nanochat_np.interop.torch_writer import write_torch_file
 from nanochat_np.text import bpe_file
 from nanochat_np.text.bpe import BpeTokenizer
 from nanochat_np.text.special import SPECIALS
+
+NAME, SIZES_NAME = "tokenizer.pkl", "token_bytes.pt"
+_ENCODING = ("tiktoken.core", "Encoding")
 
 
 class _State(msgspec.Struct):
@@ -29,12 +35,23 @@ class _Encoding:
         self.state = state
 
 
-_READER = RestrictedPickle({("tiktoken.core", "Encoding"): _Encoding})
+_READER = RestrictedPickle({_ENCODING: _Encoding})
 
 
 def open_tokenizer(path: Path) -> BpeTokenizer:
-    """The tokenizer at ``path``: a folder or file of ours, or nanochat's ``tokenizer.pkl``.  Raises CheckpointError."""
-    return read_upstream_tokenizer(path) if path.suffix == ".pkl" else bpe_file.load(path)
+    """The tokenizer at ``path``: a folder or file of ours, nanochat's ``tokenizer.pkl`` or Hugging Face's ``.json``.
+
+    Raises CheckpointError.
+    """
+    if path.is_dir():
+        names = (bpe_file.NAME, NAME, bpe_file.HUGGINGFACE_NAME)
+        found = [path / name for name in names if (path / name).exists()]
+        if not found:
+            raise CheckpointError(f"{path}: holds no tokenizer, which would be {', '.join(names)}")
+        path = found[0]
+    if path.suffix == ".pkl":
+        return read_upstream_tokenizer(path)
+    return read_huggingface_tokenizer(path) if path.name == bpe_file.HUGGINGFACE_NAME else bpe_file.load(path)
 
 
 def read_upstream_tokenizer(path: Path) -> BpeTokenizer:
@@ -62,3 +79,16 @@ def _in_order(ranks: dict[bytes, int]) -> list[bytes]:
     if [ranks[token] for token in tokens] != list(range(len(tokens))):
         raise DataError("the ids of its tokens are not 0, 1, 2, ...")
     return tokens
+
+
+def write_upstream_tokenizer(folder: Path, tokenizer: BpeTokenizer) -> None:
+    """Write ``tokenizer.pkl`` and ``token_bytes.pt``, how many bytes of text each token stands for.  Raises OSError."""
+    state = {
+        "name": "rustbpe",
+        "pat_str": tokenizer.pattern,
+        "mergeable_ranks": {token: rank for rank, token in enumerate(tokenizer.tokens)},
+        "special_tokens": tokenizer.special_ids,
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    write_synced(folder / NAME, pickled(Instance(Global(*_ENCODING), state)))
+    write_torch_file(folder / SIZES_NAME, tokenizer.token_bytes())
