@@ -7,7 +7,7 @@
 # downloaded: what pytest and the package need is installed from that folder beside what the machine has (CuPy above all).
 # The exit code is that of the first step that failed; later steps run all the same.
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit 1
 
 python=${PYTHON:-python3} wheels="" out=""
 while [ $# -gt 0 ]; do

@@ -26,6 +26,9 @@ def test_the_commands_are_those_of_the_documentation() -> None:
         "ablate",
         "tokenizer",
         "data",
+        "pretrain",
+        "import",
+        "export",
         "bench",
         "doctor",
     ]

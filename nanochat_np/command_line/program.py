@@ -12,6 +12,7 @@ import msgspec
 
 from nanochat_np.command_line import guard, help
 from nanochat_np.command_line.command import Command, Summary
+from nanochat_np.command_line.config_file import with_file
 from nanochat_np.command_line.dispatch import Call, bind
 from nanochat_np.command_line.failure import Failure
 from nanochat_np.command_line.interruption import Interruption, remembered
@@ -33,7 +34,8 @@ def _main(commands: Sequence[Command], arguments: list[str], interruption: Inter
         text = help.requested(commands, arguments)
         if text is None:
             command = guard.find_command(commands, arguments[0])
-            call = bind(commands, command.name, guard.read_flags(command, arguments[1:]))
+            texts = with_file(command.record, guard.read_flags(command, arguments[1:]))
+            call = bind(commands, command.name, texts)
             text = _run(call)
         if text is not None:
             print(text)

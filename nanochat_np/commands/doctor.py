@@ -2,10 +2,8 @@
 
 import os
 import platform
-import statistics
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ import psutil
 
 import nanochat_np
 from nanochat_np.backend import environment
+from nanochat_np.backend.peak import gemm_gflops
 from nanochat_np.command_line.console import out
 from nanochat_np.commands.doctor_gpu import gpu_section
 from nanochat_np.config import DoctorConfig
@@ -45,18 +44,6 @@ def report(sections: dict[str, Section], advice: list[str]) -> str:
         lines += [f"  {name.replace('_', ' '):{width}}{_shown(value)}" for name, value in section.items()]
     lines.append("advice" if advice else "advice: none, all is well")
     return "\n".join([*lines, *(f"  - {line}" for line in advice)])
-
-
-def gemm_gflops(dtype: str, size: int = 1024, seconds: float = 0.4) -> float:
-    """Speed of ``size``³ products by NumPy, in 10⁹ operations a second: the median of 7, or of what the time allows."""
-    a, b = np.random.default_rng(0).random((2, size, size)).astype(dtype)
-    product = a @ b  # threads start, buffers come
-    times: list[float] = []
-    while len(times) < 7 and sum(times) < seconds:
-        start = time.perf_counter()
-        np.matmul(a, b, out=product)
-        times.append(time.perf_counter() - start)
-    return 2 * size**3 / statistics.median(times) / 1e9
 
 
 def blas_advice(blas: Section, cpu: dict[str, str]) -> list[str]:

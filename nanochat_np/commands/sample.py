@@ -1,11 +1,11 @@
-"""``sample``: text from a trained model, character by character."""
+"""``sample``: text from a trained model as it comes, by character or by token."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
 
-from nanochat_np.backend.device import select_device
+from nanochat_np.backend.device import Device, select_device
 from nanochat_np.backend.random import stream
 from nanochat_np.command_line.console import out
 from nanochat_np.config import SampleConfig
@@ -13,6 +13,8 @@ from nanochat_np.errors import CheckpointError, ConfigError
 from nanochat_np.infer.engine import Engine
 from nanochat_np.infer.sampler import Sampler, check_temperature, greedy, random_sampler
 from nanochat_np.infer.text import continue_text
+from nanochat_np.infer.whole import continue_prompt
+from nanochat_np.text import bpe_file
 from nanochat_np.text.character import CharTokenizer
 from nanochat_np.train import checkpoint
 from nanochat_np.train.locate import locate, newest_run
@@ -20,7 +22,7 @@ from nanochat_np.train.meta import CharacterMeta
 
 
 class SampleSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """Each of ``texts`` starts with the prompt and adds ``new_tokens`` characters."""
+    """Each of ``texts`` starts with the prompt and adds up to ``new_tokens`` tokens: characters, but for a GPT."""
 
     command: str = "sample"
     schema: int = 1
@@ -49,29 +51,19 @@ def run(config: SampleConfig, given: frozenset[str]) -> SampleSummary:
     device = select_device(config.device)
     folder = locate(Path(config.checkpoint) if config.checkpoint else newest_run(Path("results")))
     found = checkpoint.load(folder)
-    if not isinstance(found.meta, CharacterMeta):
-        raise CheckpointError(f"{folder}: holds a nanochat GPT, sample is for the character lab")
-    if config.model_kind not in (None, found.meta.model.kind):
-        raise CheckpointError(f"{folder}: holds a {found.meta.model.kind}, not the {config.model_kind} asked for")
-    engine = Engine(found.meta.model, found.weights, device)
-    tokenizer = CharTokenizer(found.meta.characters)
+    kind = found.meta.model.kind if isinstance(found.meta, CharacterMeta) else "gpt"
+    if config.model_kind not in (None, kind):
+        raise CheckpointError(f"{folder}: holds a {kind}, not the {config.model_kind} asked for")
+    write = _writer(config, found, folder, device)
     texts = []
     for number in range(config.num_samples):
-        characters = continue_text(
-            engine,
-            tokenizer,
-            found.meta.style,
-            config.prompt,
-            config.max_new_tokens,
-            _sampler(config, number),
-            config.truncate_prompt,
-        )
+        pieces = write(_sampler(config, number))
         if number:
             out("-" * 8)
-        texts.append(config.prompt + _shown(config.prompt, characters))
+        texts.append(config.prompt + _shown(config.prompt, pieces))
     return SampleSummary(
         checkpoint=str(folder),
-        model_kind=found.meta.model.kind,
+        model_kind=kind,
         step=found.meta.step,
         device=device.name,
         prompt=config.prompt,
@@ -85,18 +77,34 @@ def run(config: SampleConfig, given: frozenset[str]) -> SampleSummary:
     )
 
 
+def _writer(
+    config: SampleConfig, found: checkpoint.Checkpoint, folder: Path, device: Device
+) -> Callable[[Sampler], Iterator[str]]:
+    """What continues the prompt with the draws of a sampler, a piece of text at a time."""
+    prompt, count, truncate = config.prompt, config.max_new_tokens, config.truncate_prompt
+    meta = found.meta
+    if isinstance(meta, CharacterMeta):
+        engine, characters = Engine(meta.model, found.weights, device), CharTokenizer(meta.characters)
+        return lambda sampler: continue_text(engine, characters, meta.style, prompt, count, sampler, truncate)
+    tokenizer = bpe_file.load(folder)
+    with device.active():
+        weights = {name: device.array(values) for name, values in found.weights.items()}
+    model = meta.model
+    return lambda sampler: continue_prompt(weights, model, device, tokenizer, prompt, count, sampler, truncate)
+
+
 def _sampler(config: SampleConfig, number: int) -> Sampler:
     if config.greedy:
         return greedy
     return random_sampler(config.temperature, config.top_k, config.top_p, stream(config.seed, f"sampling/{number}"))
 
 
-def _shown(prompt: str, characters: Iterator[str]) -> str:
+def _shown(prompt: str, pieces: Iterator[str]) -> str:
     """Print a text as it comes; returns what was added to the prompt."""
     out(prompt, end="")
     added = []
-    for character in characters:
-        out(character, end="")
-        added.append(character)
+    for piece in pieces:
+        out(piece, end="")
+        added.append(piece)
     out("")
     return "".join(added)

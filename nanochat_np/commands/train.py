@@ -2,15 +2,14 @@
 
 import shlex
 import time
-from pathlib import Path
 
 from nanochat_np.command_line.console import out, progress
+from nanochat_np.commands.run_path import require_free, run_path
 from nanochat_np.config import TrainConfig, refuse_idle
-from nanochat_np.errors import CheckpointError, ConfigError
 from nanochat_np.train.interrupts import stop_at_once
 from nanochat_np.train.resume import resumed_config
 from nanochat_np.train.run import prepare, train
-from nanochat_np.train.run_folder import RunFolder, new_path, newest_begun
+from nanochat_np.train.run_folder import RunFolder, new_path
 from nanochat_np.train.summary import TrainSummary
 
 
@@ -18,38 +17,20 @@ def run(config: TrainConfig, given: frozenset[str]) -> TrainSummary:
     """Train, or go on with ``--resume``.  Nothing is written before settings and data are known to be good."""
     started = time.perf_counter()
     with stop_at_once():
-        path = _path(config)
+        path = run_path(config)
         saved = resumed_config(RunFolder(path), config, given) if path and config.resume else None
-        settings = saved or config.resolved()
+        settings = (saved or config).resolved()
         refuse_idle(settings, given)
-        _require_free(path, config.resume)
+        require_free(path, config.resume)
         with progress(settings.steps, settings.quiet) as shown:
             if config.resume and not saved:
                 shown.note(f"nothing to go on with in {path}: starting at step 0")
             prepared = prepare(settings, shown.note)
             with RunFolder(path or new_path(f"train_{settings.model_kind}")) as folder:
-                _require_free(path, config.resume)  # once more: another process may have begun while this one prepared
+                require_free(path, config.resume)  # once more: another process may have begun while this one prepared
                 summary = train(prepared, folder, shown, started)
         out(report(summary))
     return summary
-
-
-def _path(config: TrainConfig) -> Path | None:
-    """The folder of the run; None where one is to be made."""
-    if config.out is not None:
-        return Path(config.out).expanduser()
-    if not config.resume:
-        return None
-    newest = newest_begun(Path("results"))
-    if newest is None:
-        raise CheckpointError("--resume: there is no run under results/: name one with --out")
-    return newest
-
-
-def _require_free(path: Path | None, resume: bool) -> None:
-    """Raise ConfigError where a new run would mix with one that the folder holds."""
-    if path and not resume and RunFolder(path).holds_run():
-        raise ConfigError(f"--out {path}: holds a run already: go on with --resume, or choose another folder")
 
 
 def report(summary: TrainSummary) -> str:

@@ -7,6 +7,7 @@ help.  A field that is ``None`` has a default that depends on others; ``resolved
 """
 
 from nanochat_np.config.common import Common, Count, DeviceName, Folder, Positive
+from nanochat_np.config.interop import ExportConfig, ImportConfig
 from nanochat_np.config.lab import (
     LEARNING_RATES,
     MINI_GPT_SHAPE,
@@ -19,6 +20,7 @@ from nanochat_np.config.lab import (
     TrainConfig,
     refuse_idle,
 )
+from nanochat_np.config.pretrain import PretrainConfig, Sink
 from nanochat_np.config.text import DataConfig, TokenizerConfig
 from nanochat_np.config.tools import BenchConfig, DoctorConfig
 
@@ -33,12 +35,16 @@ __all__ = [
     "DeviceName",
     "DoctorConfig",
     "Dtype",
+    "ExportConfig",
     "Folder",
+    "ImportConfig",
     "Learning",
     "ModelKind",
     "Optimizer",
     "Positive",
+    "PretrainConfig",
     "SampleConfig",
+    "Sink",
     "TokenizerConfig",
     "TrainConfig",
     "refuse_idle",

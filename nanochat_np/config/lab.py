@@ -156,7 +156,7 @@ class AblateConfig(Learning, frozen=True, kw_only=True):
 
 
 class SampleConfig(Common, frozen=True, kw_only=True):
-    """Write text with a trained model, character by character.
+    """Write text with a trained model of the character lab, or with a GPT.
 
     Examples:
       python -m nanochat_np sample --prompt "The " --temperature 0.7
@@ -166,14 +166,16 @@ class SampleConfig(Common, frozen=True, kw_only=True):
     checkpoint: Annotated[
         Folder | None, Meta(description="folder of a run or of a checkpoint (default: the newest run under results/)")
     ] = None
-    model_kind: Annotated[ModelKind | None, Meta(description="refuse a checkpoint of another architecture")] = None
+    model_kind: Annotated[
+        Literal["bigram", "mini-gpt", "gpt"] | None, Meta(description="refuse a checkpoint of another architecture")
+    ] = None
     prompt: Annotated[str, Meta(description="text to continue")] = ""
     truncate_prompt: Annotated[bool, Meta(description="keep the end of a prompt that is too long")] = False
-    max_new_tokens: Annotated[int, Meta(ge=0, description="characters to add")] = 200
+    max_new_tokens: Annotated[int, Meta(ge=0, description="tokens to add: characters, but for a GPT")] = 200
     temperature: Annotated[float, Meta(description="above 0; below 1 is safer, above 1 is wilder")] = 0.8
     top_k: Annotated[int, Meta(ge=0, description="draw among the k likeliest; 0 is all")] = 0
     top_p: Annotated[float, Meta(gt=0, le=1, description="draw among the likeliest that hold this probability")] = 1.0
-    greedy: Annotated[bool, Meta(description="always take the likeliest character")] = False
+    greedy: Annotated[bool, Meta(description="always take the likeliest token")] = False
     num_samples: Annotated[int, Meta(ge=1, description="how many texts")] = 1
     seed: Annotated[int, Meta(ge=0, description="seed of the draws")] = 1337
     device: DeviceName = "auto"

@@ -4,7 +4,9 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from nanochat_np.config.common import Common, DeviceName, Folder
+from nanochat_np.config.common import Common, DeviceName, Folder, Positive
+from nanochat_np.config.lab import Dtype
+from nanochat_np.config.pretrain import Architecture
 
 
 class DoctorConfig(Common, frozen=True, kw_only=True):
@@ -16,15 +18,47 @@ class DoctorConfig(Common, frozen=True, kw_only=True):
     """
 
 
-class BenchConfig(Common, frozen=True, kw_only=True):
-    """Measure speed: steps of the character lab, with the command and the environment beside the figures.
+class BenchModel(Common, frozen=True, kw_only=True):
+    """Model of train and infer."""
+
+    architecture: Annotated[
+        Architecture, Meta(description="upstream's of 2026, or the one of October 2025 that Hugging Face has")
+    ] = "current"
+    n_layer: Annotated[int, Meta(ge=1, description="transformer layers")] = 4
+    n_head: Annotated[int, Meta(ge=1, description="attention heads")] = 2
+    n_kv_head: Annotated[Positive | None, Meta(description="heads of keys and values (default: n-head)")] = None
+    n_embd: Annotated[int, Meta(ge=2, description="width of the model, also of gemm")] = 256
+    max_seq_len: Annotated[int, Meta(ge=2, description="tokens of context, also of gemm")] = 512
+    vocab_size: Annotated[int, Meta(ge=2, description="tokens of the vocabulary, also of gemm")] = 4096
+    window_pattern: Annotated[
+        str, Meta(description="how far each layer looks back, repeated: L all, S a quarter of the context; last is L")
+    ] = "SSSL"
+    dtype: Annotated[Dtype, Meta(description="precision of everything")] = "float32"
+
+
+class BenchConfig(BenchModel, frozen=True, kw_only=True):
+    """Measure speed: the character lab, training steps of the GPT, its inference, or matrix products.
 
     Examples:
-      python -m nanochat_np bench
       python -m nanochat_np bench lab --repeats 9 --device auto
+      python -m nanochat_np bench train --n-layer 6 --n-head 3 --n-embd 384 --batch-size 4 --vocab-size 32768
+      python -m nanochat_np bench infer --prompt-tokens 256
+      python -m nanochat_np bench gemm --n-embd 768
     """
 
-    what: Annotated[Literal["lab"], Meta(description="what to measure", extra={"positional": True})] = "lab"
-    repeats: Annotated[int, Meta(ge=1, description="timed repeats of each case; the median is reported")] = 5
+    action: Annotated[
+        Literal["lab", "train", "infer", "gemm"] | None,
+        Meta(description="lab, train, infer or gemm", extra={"positional": True}),
+    ] = None
+    batch_size: Annotated[int, Meta(ge=1, description="train, gemm: rows of max-seq-len tokens a step")] = 8
+    steps: Annotated[int, Meta(ge=1, description="train: timed steps, after two that are not")] = 10
+    recompute: Annotated[
+        bool, Meta(description="train: keep less for the backward pass and compute it again: less memory, more time")
+    ] = False
+    prompt_tokens: Annotated[int, Meta(ge=2, description="infer: tokens of the prompt")] = 128
+    new_tokens: Annotated[int, Meta(ge=1, description="infer: tokens to generate after it")] = 16
+    repeats: Annotated[
+        int, Meta(ge=1, description="lab, infer, gemm: timed repeats of each case; the median is reported")
+    ] = 5
     device: DeviceName = "cpu"
-    out: Annotated[Folder | None, Meta(description="folder of the result (default: results/bench_lab_TIME)")] = None
+    out: Annotated[Folder | None, Meta(description="folder of the result (default: a new one in results/)")] = None

@@ -4,7 +4,7 @@ A trained model is its parameters, whichever mode trained them, so every model i
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
@@ -20,7 +20,7 @@ _FLOATS = 1 << 21  # held at a time, about: they stay in the cache, and the memo
 
 def validate(
     config: ModelConfig,
-    weights: dict[str, np.ndarray],
+    weights: Mapping[str, np.ndarray],
     tokens: np.ndarray,
     byte_lengths: np.ndarray,
     device: Device,

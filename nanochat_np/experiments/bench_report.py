@@ -33,7 +33,8 @@ def _tables(figures: LabFigures) -> Iterator[tuple[Cells, list[Cells]]]:
         shapes = dict.fromkeys(each.shapes for each in figures.kernels)
         head = ("kernels", *(part for each in shapes for part in (f"{each}: reference", "kernel", "ratio")))
         names = dict.fromkeys(each.name for each in figures.kernels)
-        yield head, [(name, *_kernel_cells(name, figures.kernels)) for name in names]
+        of = {(each.name, each.shapes): each for each in figures.kernels}
+        yield head, [(name, *(cell for s in shapes for cell in _kernel_cells(of.get((name, s))))) for name in names]
     if figures.start_up:
         yield ("starting", "a process"), [(name, duration(value)) for name, value in figures.start_up.items()]
     yield (
@@ -68,12 +69,12 @@ def _training_cells(f: TrainingFigure) -> Cells:
     )
 
 
-def _kernel_cells(name: str, figures: list[KernelFigure]) -> Iterator[str]:
-    """An operation at all shapes."""
-    for f in figures:
-        if f.name == name:
-            kernel = duration(f.kernel_seconds) + ("" if f.used else " (not used)")
-            yield from (duration(f.reference_seconds), kernel, f"{f.times_faster:.1f}")
+def _kernel_cells(f: KernelFigure | None) -> Cells:
+    """An operation at one of the shapes, if it is of a model that has them."""
+    if f is None:
+        return "", "", ""
+    kernel = duration(f.kernel_seconds) + ("" if f.used else " (not used)")
+    return duration(f.reference_seconds), kernel, f"{f.times_faster:.1f}"
 
 
 def _mebibytes(count: int) -> str:

@@ -1,6 +1,6 @@
 """Text from a model, token by token, of any length: a key/value cache while the window fills, then a sliding window."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from nanochat_np.text.character import BOS
 class Engine:
     """A model ready to continue tokens on a device."""
 
-    def __init__(self, config: ModelConfig, weights: dict[str, np.ndarray], device: Device) -> None:
+    def __init__(self, config: ModelConfig, weights: Mapping[str, np.ndarray], device: Device) -> None:
         self.config, self.device = config, device
         self._model = architecture(config.kind)
         with device.active():

@@ -29,13 +29,18 @@ class _File(msgspec.Struct, kw_only=True):
     tokens: tuple[str, ...]
 
 
-def save(folder: Path, tokenizer: BpeTokenizer) -> None:
-    """Write both files, each whole or not at all.  Raises OSError, and DataError for tokens that are no merges."""
+def encoded(tokenizer: BpeTokenizer) -> bytes:
+    """The content of bpe.json."""
     tokens = tuple(token.decode("latin-1") for token in tokenizer.tokens)
     content = _File(fingerprint=tokenizer.fingerprint, pattern=tokenizer.pattern, tokens=tokens)
+    return msgspec.json.format(msgspec.json.encode(content)) + b"\n"
+
+
+def save(folder: Path, tokenizer: BpeTokenizer) -> None:
+    """Write both files, each whole or not at all.  Raises OSError, and DataError for tokens that are no merges."""
     folder.mkdir(parents=True, exist_ok=True)
     replace_file(folder / HUGGINGFACE_NAME, tokenizer_json(tokenizer) + b"\n")
-    replace_file(folder / NAME, msgspec.json.format(msgspec.json.encode(content)) + b"\n")
+    replace_file(folder / NAME, encoded(tokenizer))
 
 
 def load(path: Path) -> BpeTokenizer:

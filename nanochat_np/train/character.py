@@ -70,7 +70,7 @@ class CharacterStage:
             raise ConfigError(f"--steps {self.config.steps}: the run in {self._run} is at step {meta.step} already")
         load_state(self.trainer, found)
 
-    def checkpoint(self, step: int, train_seconds: float, recent_losses: np.ndarray) -> checkpoint.Checkpoint:
+    def checkpoint(self, step: int, train_seconds: float, recent_losses: list[float]) -> checkpoint.Checkpoint:
         """See `stage.Stage.checkpoint`."""
         if not np.isfinite(to_numpy(self.trainer.p)).all():
             raise NotFinite("a parameter")
@@ -82,9 +82,9 @@ class CharacterStage:
             characters=self.dataset.tokenizer.characters,
             dataset_sha256=self.dataset.sha256,
             train_seconds=train_seconds,
+            recent_losses=recent_losses,
         )
-        state = state_of(self.trainer) | {"recent_losses": recent_losses}
-        return checkpoint.Checkpoint(meta=meta, weights=weights(self.trainer), state=state)
+        return checkpoint.Checkpoint(meta=meta, weights=weights(self.trainer), state=state_of(self.trainer))
 
     def validate(self, saved: Path | None, observe: Callable[[], None]) -> Validation:
         """See `stage.Stage.validate`."""

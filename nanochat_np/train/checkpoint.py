@@ -1,7 +1,7 @@
 """Checkpoints: folders that are whole or not there, checked before a byte of them is used.
 
     checkpoints/step_000200/model.safetensors   the parameters by name
-                            state.safetensors   what training needs besides: optimizer moments, recent losses
+                            state.safetensors   the optimizer's moments
                             bpe.json            the tokenizer of a GPT
                             meta.json           step, settings, size and sha256 of the other files (`train.meta`)
     checkpoints/latest                          the name of the newest complete one
@@ -14,13 +14,13 @@ import hashlib
 import os
 import re
 import shutil
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 import numpy as np
 import safetensors
-import safetensors.numpy
 
 from nanochat_np.backend.files import beside, replace_file, sha256_of, sync_folder, told_as, write_synced
 from nanochat_np.errors import CheckpointError
@@ -32,12 +32,34 @@ MODEL, STATE, META, LATEST = "model.safetensors", "state.safetensors", "meta.jso
 
 
 class Checkpoint(msgspec.Struct, frozen=True):
-    """A checkpoint in memory.  Arrays are NumPy's; ``texts`` are further files by name."""
+    """The content of a checkpoint.  Arrays are NumPy's; ``texts`` are further files by name."""
 
     meta: AnyMeta
-    weights: dict[str, np.ndarray]
-    state: dict[str, np.ndarray]
+    weights: Mapping[str, np.ndarray]
+    state: Mapping[str, np.ndarray]
     texts: dict[str, bytes] = {}
+
+
+class Tensors(Mapping[str, np.ndarray]):
+    """The arrays of a file, each read when it is asked for: those of a large model need not be in memory twice."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = safetensors.safe_open(path, "numpy")
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        if name not in self:
+            raise KeyError(name)
+        array: np.ndarray = self._file.get_tensor(name)
+        return array
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._file.keys()  # noqa: SIM118, it is no dict
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._file.keys())
+
+    def __len__(self) -> int:
+        return len(self._file.keys())
 
 
 class NewerFormat(CheckpointError):
@@ -96,8 +118,7 @@ def load(folder: Path) -> Checkpoint:
         _verify_file(folder / name, meta.files.get(name))
     with told_as(CheckpointError, f"cannot read checkpoint {folder}"):
         _verify_arrays(folder, meta)
-        weights = safetensors.numpy.load_file(folder / MODEL)
-        state = safetensors.numpy.load_file(folder / STATE)
+        weights, state = Tensors(folder / MODEL), Tensors(folder / STATE)
         contents = {name: (folder / name).read_bytes() for name in texts}
     return Checkpoint(meta=meta, weights=weights, state=state, texts=contents)
 

@@ -5,6 +5,7 @@ import psutil
 
 from nanochat_np.backend.device import Device
 from nanochat_np.errors import ConfigError
+from nanochat_np.nn.gpt_config import GPTConfig, scaling_counts
 from nanochat_np.nn.model import ModelConfig, architecture, parameter_count
 
 _GIB = 2**30
@@ -27,6 +28,30 @@ def step_bytes(config: ModelConfig, batch_size: int, itemsize: int) -> int:
 def require_memory(config: ModelConfig, batch_size: int, dtype: str, device: Device) -> None:
     """Raise ConfigError where a step would take more than the device has free."""
     needed = step_bytes(config, batch_size, np.dtype(dtype).itemsize)
+    _require(needed, device, "lower --batch-size, --block-size, --n-embd or --n-layer")
+
+
+def gpt_step_bytes(config: GPTConfig, batch_size: int, recompute: bool, itemsize: int) -> int:
+    """About what a step of the GPT holds at its peak.
+
+    Parameters and gradient; two moments each for AdamW's, one for Muon's; some 12 arrays of (B, T, C) a layer, or with
+    ``recompute`` one, and those of one layer more for its backward; the head's gradient.
+    """
+    counts = scaling_counts(config)
+    parameters = 4 * counts["total"] - counts["transformer_matrices"] + counts["lm_head"]
+    kept = config.n_layer + 12 if recompute else 12 * (config.n_layer + 1)
+    return itemsize * (parameters + kept * batch_size * config.sequence_len * config.n_embd)
+
+
+def require_memory_of_gpt(config: GPTConfig, batch_size: int, recompute: bool, dtype: str, device: Device) -> None:
+    """Raise ConfigError where a step of the GPT would take more than the device has free."""
+    needed = gpt_step_bytes(config, batch_size, recompute, np.dtype(dtype).itemsize)
+    _require(
+        needed, device, "lower --device-batch-size, --max-seq-len or --depth" + ", or use --recompute" * (not recompute)
+    )
+
+
+def _require(needed: int, device: Device, remedy: str) -> None:
     if device.index is None:
         free = psutil.virtual_memory().available
     else:
@@ -34,6 +59,5 @@ def require_memory(config: ModelConfig, batch_size: int, dtype: str, device: Dev
             free = device.xp.cuda.runtime.memGetInfo()[0]
     if needed > free:
         raise ConfigError(
-            f"a step would take about {needed / _GIB:.1f} GiB and {device.name} has {free / _GIB:.1f} free: "
-            f"lower --batch-size, --block-size, --n-embd or --n-layer"
+            f"a step would take about {needed / _GIB:.1f} GiB and {device.name} has {free / _GIB:.1f} free: {remedy}"
         )

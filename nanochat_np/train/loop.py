@@ -65,7 +65,7 @@ class TrainingLoop:
             self.checkpoint, content = found
             self.step = self._saved_step = content.meta.step
             self.train_seconds = content.meta.train_seconds
-            self.recent_losses.extend(content.state["recent_losses"].tolist())
+            self.recent_losses.extend(content.meta.recent_losses)
         self.run.open_metrics(self.step)
         if self.checkpoint is not None:
             self._log_checkpoint(self.checkpoint)
@@ -143,9 +143,8 @@ class TrainingLoop:
         """Write a checkpoint of this step, unless it is written already."""
         if self.saved is not None:
             return self.saved
-        recent = np.array(self.recent_losses, np.float64)
         try:
-            content = self.stage.checkpoint(self.step, self.train_seconds, recent)
+            content = self.stage.checkpoint(self.step, self.train_seconds, list(self.recent_losses))
         except NotFinite as what:
             raise self._not_finite(str(what), self.step) from None
         self.checkpoint = checkpoint.save(self.run.checkpoints, content)
@@ -169,7 +168,7 @@ class TrainingLoop:
     def _sample(self) -> None:
         for prompt, text in self.stage.samples():
             self.run.log([{"event": "sample", "step": self.step, "prompt": prompt, "text": text}])
-            self.reporter.note(f"step {self.step}: {prompt}| {text}")
+            self.reporter.note(f"step {self.step}: {one_line(prompt, text)}")
             self._stop_if_asked()
 
     def _evaluate(self) -> Validation:
@@ -193,6 +192,11 @@ class TrainingLoop:
         self.run.log([{"event": "not_finite", "step": step, "what": what}])
         last = f"the last good checkpoint is {self.checkpoint}" if self.checkpoint else "there is no checkpoint yet"
         return RunError(f"{what} is not finite at step {step}: {self.stage.remedy}; {last}")
+
+
+def one_line(prompt: str, text: str) -> str:
+    """A sample for display: what the model wrote after the bar, line breaks as ``\\n``."""
+    return f"{prompt}|{text}".replace("\n", "\\n")
 
 
 def _is_multiple(step: int, every: int) -> bool:

@@ -21,11 +21,16 @@ class FileRecord(msgspec.Struct, frozen=True):
 
 
 class Meta(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
-    """What every checkpoint says.  ``dtype`` is that of the weights, ``train_seconds`` time in training steps."""
+    """What every checkpoint says.
+
+    ``dtype`` is that of the weights, ``train_seconds`` time in training steps, ``recent_losses`` those of the last of
+    these, in nats a token.
+    """
 
     step: int
     dtype: Dtype
     train_seconds: float
+    recent_losses: list[float] = []
     files: dict[str, FileRecord] = {}
 
     @abc.abstractmethod
@@ -51,7 +56,7 @@ class CharacterMeta(Meta, frozen=True, kw_only=True, tag="character"):
 
     @property
     def state_arrays(self) -> frozenset[str]:
-        return frozenset({"m", "v", "recent_losses"})
+        return frozenset({"m", "v"})
 
 
 class GPTMeta(Meta, frozen=True, kw_only=True, tag="gpt"):
@@ -72,7 +77,7 @@ class GPTMeta(Meta, frozen=True, kw_only=True, tag="gpt"):
 
     @property
     def state_arrays(self) -> frozenset[str]:
-        return frozenset({"recent_losses"}) if self.position is not None else frozenset()
+        return frozenset()  # the optimizer knows what it needs
 
 
 AnyMeta = CharacterMeta | GPTMeta

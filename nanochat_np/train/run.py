@@ -84,7 +84,8 @@ def train(prepared: Prepared, run: RunFolder, reporter: Reporter, started: float
     stage = CharacterStage(config, dataset, trainer, device, run.path)
     found = load_newest(run.checkpoints, reporter.note)
     if found is not None:
-        stage.restore(found[1])
+        with device.active():
+            stage.restore(found[1])
         reporter.note(f"going on from step {found[1].meta.step}")
     run.write_json("config.json", config_record(config, sys.argv[1:]))
     run.write_json("env.json", env_record(device, dataset.name, dataset.sha256))

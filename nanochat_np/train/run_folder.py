@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -22,6 +22,10 @@ class _Version(msgspec.Struct):
     schema: int
 
 
+class _Command(msgspec.Struct):
+    command: str
+
+
 class _Event(msgspec.Struct):
     event: str
     step: int
@@ -37,6 +41,7 @@ class RunFolder:
         self.path = path
         self.checkpoints = path / "checkpoints"
         self.config_path = path / "config.json"
+        self.listeners: list[Callable[[dict[str, Any]], None]] = []  # hear of every event of the log
         self._lock = filelock.FileLock(path / LOCK, blocking=False)
         self._metrics: Any = None
 
@@ -97,9 +102,19 @@ class RunFolder:
 
     def log(self, events: Iterable[dict[str, Any]]) -> None:
         """Append a line an event and hand them to the system, so that a kill of this process loses none."""
+        said = list(events)
         with told_as(RunError, f"cannot write {self.path / 'metrics.jsonl'}"):
-            self._metrics.writelines(_ENCODER.encode_lines([event]) for event in events)
+            self._metrics.write(_ENCODER.encode_lines(said))
             self._metrics.flush()
+        for listener in self.listeners:
+            for event in said:
+                listener(event)
+
+    def values(self, event: str, field: str) -> list[Any]:
+        """The values of a field of one kind of event, of all parts of a resumed run."""
+        with told_as(RunError, f"cannot read {self.path / 'metrics.jsonl'}"):
+            lines = (self.path / "metrics.jsonl").read_bytes().splitlines()
+        return [found[field] for line in lines if (found := msgspec.json.decode(line))["event"] == event]
 
 
 _ENCODER = msgspec.json.Encoder()
@@ -128,7 +143,16 @@ def new_path(name: str) -> Path:
                 path = first.with_name(f"{first.name}-{number}")
 
 
-def newest_begun(results: Path) -> Path | None:
-    """The run under ``results`` that was begun, or gone on with, last.  None where there is none."""
+def newest_begun(results: Path, command: str) -> Path | None:
+    """The run of ``command`` under ``results`` that was begun, or gone on with, last.  None where there is none."""
     begun = [path for path in results.glob("*/config.json") if (path.parent / LOCK).exists()]
-    return max(begun, key=lambda path: path.stat().st_mtime_ns).parent if begun else None
+    begun.sort(key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    return next((path.parent for path in begun if _may_be_of(command, path)), None)
+
+
+def _may_be_of(command: str, config: Path) -> bool:
+    """Whether a config.json is of a command; one that cannot be read may be of any, and is not to be passed over."""
+    try:
+        return msgspec.json.decode(config.read_bytes(), type=_Command).command == command
+    except (OSError, UnicodeDecodeError, msgspec.DecodeError):
+        return True

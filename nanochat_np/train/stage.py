@@ -48,7 +48,7 @@ class Stage(Protocol):
     def restore(self, found: Checkpoint) -> None:
         """Stand where a checkpoint was saved.  Raises CheckpointError, DataError, ConfigError where it does not fit."""
 
-    def checkpoint(self, step: int, train_seconds: float, recent_losses: np.ndarray) -> Checkpoint:
+    def checkpoint(self, step: int, train_seconds: float, recent_losses: list[float]) -> Checkpoint:
         """What `restore` needs.  Raises NotFinite where a parameter is not finite."""
 
     def validate(self, saved: Path | None, observe: Callable[[], None]) -> Validation:

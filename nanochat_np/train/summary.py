@@ -48,3 +48,42 @@ class TrainSummary(msgspec.Struct, frozen=True, kw_only=True):
     sample: str
     out: str
     checkpoint: str
+
+
+class PretrainSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """As `TrainSummary`; ``mfu`` is the share of the device's peak, ``total_flops`` what the steps took.
+
+    ``samples`` has what the model makes of each prompt, ``peak_memory_mib`` the most that was seen after a step.
+    """
+
+    command: str = "pretrain"
+    schema: int = 1
+    data: str
+    device: str
+    backend: str
+    dtype: str
+    architecture: str
+    depth: int
+    params: int
+    vocab_size: int
+    optimizer: str
+    steps: int
+    tokens_per_step: int
+    seed: int
+    train_loss: float | None
+    mean_loss_last_n: float | None
+    last_n: int
+    val_loss: float
+    val_bpb: float
+    val_tokens: int
+    min_val_bpb: float
+    tokens_per_sec: float
+    mfu: float | None
+    total_flops: float
+    train_seconds: float
+    start_up_seconds: float
+    wall_seconds: float
+    peak_memory_mib: float
+    samples: dict[str, str]
+    out: str
+    checkpoint: str

@@ -7,7 +7,7 @@ Format: 8 bytes with the length of a JSON header, the header (dtype, shape, offs
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -19,7 +19,7 @@ DTYPES = {"float32": "F32", "float64": "F64"}
 _PIECE = 1 << 24
 
 
-def write_tensors(path: Path, arrays: dict[str, np.ndarray]) -> FileRecord:
+def write_tensors(path: Path, arrays: Mapping[str, np.ndarray]) -> FileRecord:
     """Write the arrays by name, float32 or float64, wait until they are on the disk, and return size and hash."""
     names = sorted(arrays, key=lambda name: (-arrays[name].itemsize, name))  # the wider first: all stay aligned
     header, end = {}, 0

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from nanochat_np.train import run
+from nanochat_np.train import pretrain_run, run
 from tests.train.lab import Lab
 
 _MEMORY = Path("/dev/shm")
@@ -22,5 +22,7 @@ def lab(tmp_path, monkeypatch, capsys):
     """Calls of the program, with the test's own folder as the current one, that wait for no disk and no git."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
-    monkeypatch.setattr(run, "env_record", lambda *about: {})
+    for module in (run, pretrain_run):
+        monkeypatch.setattr(module, "env_record", lambda *about: {})
+    monkeypatch.setattr(pretrain_run, "peak_flops", lambda device, dtype: 1e9)
     return Lab(capsys)

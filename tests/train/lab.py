@@ -15,6 +15,11 @@ from nanochat_np.train.checkpoint import step_folders
 DATA = "stories:4000"
 TINY_GPT = ("--n-embd=4", "--n-head=2", "--block-size=4")
 BIGRAM = ("--model-kind=bigram",)
+TINY_PRETRAIN = (
+    *("--quiet", "--data=stories:20000", "--vocab-size=300", "--depth=1", "--aspect-ratio=32", "--head-dim=16"),
+    *("--max-seq-len=16", "--device-batch-size=2", "--total-batch-size=64", "--warmup-steps=2", "--eval-tokens=64"),
+)
+_SHORT_PRETRAIN = (*TINY_PRETRAIN, "--num-iterations=6", "--eval-every=0", "--save-every=0", "--sample-tokens=0")
 FUSED = (*BIGRAM, "--optimizer=sgd", "--batch-size=1")  # the case of train.bigram_sgd
 
 
@@ -57,6 +62,16 @@ class Lab:
         quick = ["--quiet", f"--data={data}", "--sample-tokens=0", "--eval-every=0"]
         return self("train", *_without(quick, flags), *flags)
 
+    def pretrain(self, *flags: str) -> Result:
+        """``pretrain`` of a tiny model, except for what the flags say."""
+        return self("pretrain", *_without([*_SHORT_PRETRAIN], flags), *flags)
+
+    def pretrained(self, *flags: str) -> Path:
+        """The folder of a pretraining that ended well."""
+        result = self.pretrain(*flags)
+        assert result.code == 0, result
+        return Path(next(flag for flag in flags if flag.startswith("--out=")).removeprefix("--out="))
+
     def resume(self, *flags: str) -> Result:
         return self("train", "--resume", "--quiet", *flags)
 
@@ -72,11 +87,14 @@ def _without(defaults: list[str], flags: tuple[str, ...]) -> list[str]:
     return [default for default in defaults if default.partition("=")[0] not in names]
 
 
+_OF_THE_MACHINE = {"seconds", "tokens_per_sec", "mfu", "memory_mib"}
+
+
 def events(run: Path, *kinds: str) -> list[dict[str, Any]]:
     """The events of a run without what no two runs have in common: how long things took."""
     read = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     return [
-        {k: v for k, v in event.items() if k != "seconds"}
+        {k: v for k, v in event.items() if k not in _OF_THE_MACHINE}
         for event in read
         if event["event"] in (kinds or event["event"])
     ]

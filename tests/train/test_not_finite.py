@@ -30,7 +30,7 @@ def test_training_stops_at_the_step(lab, case):
     for folder in kept:
         found = load(folder)
         assert all(np.isfinite(array).all() for array in found.weights.values())
-        assert np.isfinite(found.state["recent_losses"]).all()
+        assert np.isfinite(found.meta.recent_losses).all()
     steps = events(run, "step")
     assert [event["step"] for event in steps] == list(range(1, len(steps) + 1))
     assert len(steps) < 60

@@ -1,6 +1,7 @@
 """Training that is stopped and goes on is the training that was not stopped."""
 
 import json
+import os
 import signal
 from pathlib import Path
 
@@ -208,7 +209,7 @@ def test_data_that_changed(lab):
 
 
 def test_nothing_to_go_on_with(lab):
-    assert "no run under results/" in lab.resume().error(4)
+    assert "no run of train under results/" in lab.resume().error(4)
     result = lab("train", "--resume", "--data=stories:4000", *FUSED, "--steps=2", "--out=new", "--sample-tokens=0")
     assert result.code == 0
     assert result.err.startswith("nothing to go on with in new: starting at step 0\n")
@@ -294,3 +295,13 @@ def test_no_sound_checkpoint(lab):
     message = lab.resume("--out=run").error(4)
     assert "no checkpoint of 2 is sound" in message
     assert "step_000004/model.safetensors: damaged" in message
+
+
+def test_the_newest_run_of_the_same_command(lab):
+    lab.trained(*BIGRAM, "--steps=2", "--out=results/a")
+    lab.pretrained("--out=results/b")
+    assert lab.resume("--json", "--steps=3").summary["out"] == "results/a"
+    assert lab("pretrain", "--resume", "--quiet", "--json").summary["out"] == "results/b"
+    Path("results/b/config.json").write_text("{")
+    os.utime("results/b/config.json")
+    assert "results/b/config.json: damaged" in lab.resume("--steps=4").error(4)

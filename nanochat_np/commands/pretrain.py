@@ -1,0 +1,153 @@
+"""``pretrain``: a GPT from nothing, or what would follow from the flags."""
+
+import contextlib
+import time
+
+import msgspec
+
+from nanochat_np.backend.device import select_device
+from nanochat_np.command_line.console import out, progress
+from nanochat_np.commands.run_path import require_free, run_path
+from nanochat_np.config import PretrainConfig
+from nanochat_np.errors import ConfigError
+from nanochat_np.experiments.curves import can_plot
+from nanochat_np.experiments.loss_plot import plot_losses
+from nanochat_np.nn.gpt_config import scaling_counts
+from nanochat_np.train import plan as plans
+from nanochat_np.train.footprint import gpt_step_bytes
+from nanochat_np.train.interrupts import stop_at_once
+from nanochat_np.train.loop import one_line
+from nanochat_np.train.pretrain_run import prepare, pretrain
+from nanochat_np.train.resume import resumed_config
+from nanochat_np.train.run_folder import RunFolder, new_path
+from nanochat_np.train.summary import PretrainSummary
+
+PLOT = "loss.png"
+
+
+class DryRun(msgspec.Struct, frozen=True, kw_only=True):
+    """What follows from the flags.  Sizes in tokens; ``parameters`` by group, and their total."""
+
+    command: str = "pretrain"
+    schema: int = 1
+    dry_run: bool = True
+    architecture: str
+    depth: int
+    n_embd: int
+    n_head: int
+    n_kv_head: int
+    sequence_len: int
+    windows: list[int]
+    vocab_size: int
+    parameters: dict[str, int]
+    scaling_params: int
+    flops_per_token: int
+    target_tokens: int
+    total_batch_size: int
+    device_batch_size: int
+    accumulation: int
+    num_iterations: int
+    tokens: int
+    total_flops: float
+    rate_multiplier: float
+    weight_decay: float
+    step_memory_mib: float
+
+
+def run(config: PretrainConfig, given: frozenset[str]) -> PretrainSummary | DryRun:
+    """Pretrain, or go on with ``--resume``.  Nothing is written before settings and data are known to be good."""
+    started = time.perf_counter()
+    with stop_at_once():
+        path = run_path(config)
+        saved = resumed_config(RunFolder(path), config, given) if path and config.resume else None
+        settings = saved or config
+        if settings.dry_run:
+            found = _derived(settings)
+            out(_table(found))
+            return found
+        require_free(path, config.resume)
+        with contextlib.ExitStack() as stack:
+            shown = stack.enter_context(progress(0, settings.quiet))
+            if config.resume and not saved:
+                shown.note(f"nothing to go on with in {path}: starting at step 0")
+            prepared = prepare(settings, path if saved else None, shown)
+            shown.total = prepared.plan.horizon.iterations
+            folder = stack.enter_context(RunFolder(path or new_path(f"d{settings.depth}")))
+            require_free(path, config.resume)  # once more: another process may have begun while this one prepared
+            summary = pretrain(prepared, folder, shown, started)
+            if can_plot():
+                plot_losses(folder.path / PLOT, folder.path / "metrics.jsonl", f"depth {summary.depth}, {summary.data}")
+        out(report(summary))
+    return summary
+
+
+def _derived(config: PretrainConfig) -> DryRun:
+    settings = plans.resolved(config, select_device(config.device).index is not None)
+    if config.tokenizer is not None and config.vocab_size == -1:
+        raise ConfigError("--dry-run reads no tokenizer: say its size with --vocab-size")
+    plan = plans.plan(settings, settings.vocab_size)
+    model, horizon = plan.model, plan.horizon
+    rows = settings.device_batch_size
+    return DryRun(
+        architecture=model.architecture,
+        depth=model.n_layer,
+        n_embd=model.n_embd,
+        n_head=model.n_head,
+        n_kv_head=model.n_kv_head,
+        sequence_len=model.sequence_len,
+        windows=model.windows(),
+        vocab_size=model.vocab_size,
+        parameters=scaling_counts(model),
+        scaling_params=horizon.scaling_params,
+        flops_per_token=horizon.flops_per_token,
+        target_tokens=horizon.target_tokens,
+        total_batch_size=horizon.total_batch_size,
+        device_batch_size=rows,
+        accumulation=plan.accumulation,
+        num_iterations=horizon.iterations,
+        tokens=horizon.iterations * horizon.total_batch_size,
+        total_flops=float(horizon.flops_per_token) * horizon.iterations * horizon.total_batch_size,
+        rate_multiplier=horizon.rate_multiplier,
+        weight_decay=horizon.weight_decay,
+        step_memory_mib=gpt_step_bytes(model, rows, settings.recompute, 4) / 2**20,
+    )
+
+
+def _table(found: DryRun) -> str:
+    d = found
+    rows = [
+        ("layers", f"{d.depth}"),
+        ("width", f"{d.n_embd}"),
+        ("heads", f"{d.n_head}" if d.n_kv_head == d.n_head else f"{d.n_head}, of keys and values {d.n_kv_head}"),
+        ("context", f"{d.sequence_len:,} tokens"),
+        ("windows", " ".join(map(str, d.windows))),
+        ("vocabulary", f"{d.vocab_size:,}"),
+        *((f"params {name}", f"{count:,}") for name, count in d.parameters.items()),
+        ("params that scale", f"{d.scaling_params:,}"),
+        ("FLOPs a token", f"{d.flops_per_token:.6e}"),
+        ("horizon", f"{d.target_tokens:,} tokens by the ratio"),
+        ("batch", f"{d.total_batch_size:,} tokens: {d.accumulation} passes of {d.device_batch_size} rows"),
+        ("steps", f"{d.num_iterations:,}, {d.tokens:,} tokens, {d.total_flops:.3e} FLOPs"),
+        ("rate multiplier", f"{d.rate_multiplier:.4f}"),
+        ("weight decay", f"{d.weight_decay:.5f}"),
+        ("memory of a step", f"about {d.step_memory_mib:,.0f} MiB"),
+    ]
+    return "\n".join(f"{name:28}{value}" for name, value in rows)
+
+
+def report(summary: PretrainSummary) -> str:
+    """What a person wants to know of a run that ended."""
+    s = summary
+    share = "" if s.mfu is None else f", {100 * s.mfu:.0f} % of the peak"
+    lines = [
+        f"depth {s.depth} on {s.data}: {s.params:,} parameters, {s.steps:,} steps of {s.tokens_per_step:,} tokens in "
+        f"{s.train_seconds:.1f} s ({s.tokens_per_sec:,.0f} tokens/s on {s.device}{share})",
+        f"validation {s.val_loss:.4f} nats a token, {s.val_bpb:.4f} bits per byte (least {s.min_val_bpb:.4f})",
+        *(["", "it writes:"] if s.samples else []),
+        *(f"  {one_line(prompt, text)}" for prompt, text in s.samples.items()),
+        "",
+        f"files   {s.out}",
+        f"next    python -m nanochat_np pretrain --resume --out {s.out} --num-iterations {2 * max(s.steps, 1)}",
+        f"        python -m nanochat_np export --checkpoint {s.out} --out exported --format upstream",
+    ]
+    return "\n".join(lines)

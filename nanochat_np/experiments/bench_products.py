@@ -1,0 +1,64 @@
+"""The matrix products of a training step, at their shapes, and a square one that tells what the machine can do."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from nanochat_np.backend.arrays import Array
+from nanochat_np.backend.device import Device
+from nanochat_np.backend.random import stream
+from nanochat_np.experiments.bench_model import SEED
+from nanochat_np.experiments.timing import Work, repeated
+
+DTYPES = ("float32", "float64")
+KINDS = ("forward", "dX", "dW")
+SQUARE, SQUARE_SIZE = "square", 1024
+
+
+class Layer(NamedTuple):
+    """y (N, O) = x (N, I) wᵀ: each of its three products takes 2·N·I·O operations."""
+
+    name: str
+    rows: int
+    inputs: int
+    outputs: int
+
+    @property
+    def operations(self) -> int:
+        return 2 * self.rows * self.inputs * self.outputs
+
+
+def layers(n_embd: int, vocab_size: int, tokens: int) -> list[Layer]:
+    """The linear layers of a step of so many ``tokens``, and the square product."""
+    return [
+        Layer("attention", tokens, n_embd, n_embd),
+        Layer("MLP, up", tokens, n_embd, 4 * n_embd),
+        Layer("MLP, down", tokens, 4 * n_embd, n_embd),
+        Layer("head", tokens, n_embd, vocab_size),
+        Layer(SQUARE, SQUARE_SIZE, SQUARE_SIZE, SQUARE_SIZE),
+    ]
+
+
+def product_works(layer: Layer, dtype: str, device: Device) -> dict[str, Work]:
+    """The products by kind: x wᵀ, dy w and dyᵀ x; of the square one the first alone.  NumPy's (or CuPy's) matmul."""
+    x, w, dy = (
+        device.array(stream(SEED, name).standard_normal(shape), dtype)
+        for name, shape in (
+            ("init", (layer.rows, layer.inputs)),
+            ("batches", (layer.outputs, layer.inputs)),
+            ("sampling", (layer.rows, layer.outputs)),
+        )
+    )
+    operands: dict[str, tuple[Array, Array]] = {"forward": (x, w.T), "dX": (dy, w), "dW": (dy.T, x)}
+    kinds = KINDS[:1] if layer.name == SQUARE else KINDS
+    return {kind: repeated(_product(*operands[kind], device)) for kind in kinds}
+
+
+def _product(a: Array, b: Array, device: Device) -> Callable[[], None]:
+    """Into one array that is used over and over, as a step that plans its memory does."""
+    result = device.xp.empty((a.shape[0], b.shape[1]), a.dtype)
+
+    def multiply() -> None:
+        device.xp.matmul(a, b, out=result)
+        device.synchronize()
+
+    return multiply

@@ -1,0 +1,96 @@
+"""Parameters, gradients and optimizer of a GPT on a device, and a step with them."""
+
+import math
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+
+import numpy as np
+
+from nanochat_np.backend import environment
+from nanochat_np.backend.arrays import Array, to_numpy
+from nanochat_np.backend.device import Device
+from nanochat_np.errors import RunError
+from nanochat_np.nn import gpt
+from nanochat_np.nn.gpt_config import GPTConfig, shapes
+from nanochat_np.optim.clip import clip_scale, global_norm
+from nanochat_np.optim.groups import MuonAdamW, Rates
+
+OUT_OF_MEMORY = "out of memory: lower --device-batch-size or --max-seq-len, or use --recompute"
+
+
+class GPTTrainer:
+    """Gradients of several forward passes add up to those of one batch, and make one update."""
+
+    def __init__(
+        self,
+        config: GPTConfig,
+        weights: dict[str, np.ndarray],
+        rates: Rates,
+        device: Device,
+        *,
+        muon: bool = True,
+        grad_clip: float = 0.0,
+        recompute: bool = False,
+        batch_size: int,
+    ) -> None:
+        """``weights`` are copied to the device; 0 for ``grad_clip`` is off; ``batch_size`` is in rows."""
+        largest = max(math.prod(shape) for shape in shapes(config).values())
+        environment.use_blas_threads_for(2.0 * batch_size * config.sequence_len * largest)
+        self.config, self.device = config, device
+        self._grad_clip, self._recompute = grad_clip, recompute
+        with device.active():
+            self.weights = {name: device.array(values) for name, values in weights.items()}
+            self._grads = {name: device.xp.zeros_like(values) for name, values in self.weights.items()}
+            self.optimizer = MuonAdamW(self.weights, config.n_embd, rates, muon=muon)
+
+    def step(
+        self,
+        batches: Iterable[tuple[np.ndarray, np.ndarray]],
+        count: int,
+        lr_multiplier: float,
+        momentum: float,
+        decay_multiplier: float,
+    ) -> tuple[float, float]:
+        """One update from ``count`` batches of inputs and targets (B, T).
+
+        Returns the mean loss before it, in nats a token, and the norm of the gradient before clipping.  The batches are
+        of one size with every position a target, so that the mean of their gradients is the gradient of all.
+        """
+        with self.device.active(), _told_of_memory(self.device):
+            for grad in self._grads.values():
+                grad.fill(0)
+            total: Array = 0.0
+            for inputs, targets in batches:
+                loss, cache = gpt.loss(
+                    self.weights,
+                    self.config,
+                    self.device.array(inputs),
+                    self.device.array(targets),
+                    recompute=self._recompute,
+                )
+                gpt.backward(cache, self._grads, 1 / count)
+                del cache  # before the next forward pass needs the memory
+                total = total + loss
+            norm = global_norm(self._grads)
+            scale = float(clip_scale(norm, self._grad_clip))
+            self.optimizer.step(self._grads, lr_multiplier, momentum, decay_multiplier, grad_scale=scale)
+            return float(to_numpy(total / count)), norm
+
+    def losses(self, inputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        """Cross-entropy of each target in nats, (B, T) float64."""
+        with self.device.active(), _told_of_memory(self.device):
+            found = gpt.losses(self.weights, self.config, self.device.array(inputs), self.device.array(targets))
+            return to_numpy(found).astype(np.float64)
+
+
+class _told_of_memory(AbstractContextManager[None]):
+    """Turns the two devices' errors for want of memory into one that says what to lower."""
+
+    def __init__(self, device: Device) -> None:
+        self._kinds: tuple[type[BaseException], ...] = (MemoryError,)
+        if device.index is not None:
+            self._kinds += (device.xp.cuda.memory.OutOfMemoryError,)
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, self._kinds):
+            raise RunError(OUT_OF_MEMORY) from error

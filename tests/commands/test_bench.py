@@ -1,0 +1,182 @@
+"""``bench train``, ``bench infer`` and ``bench gemm``: their figures belong together and count what they say."""
+
+import json
+import statistics
+
+import numpy as np
+import pytest
+
+from nanochat_np.backend.device import Device
+from nanochat_np.commands import bench, bench_gemm, bench_train
+from nanochat_np.experiments import bench_memory, bench_products, bench_steps
+from nanochat_np.experiments.bench_inference import inference_works, weight_bytes
+from nanochat_np.experiments.bench_model import initial_weights
+from nanochat_np.experiments.bench_products import layers, product_works
+from nanochat_np.experiments.bench_steps import StepTimes, figures, step_times
+from nanochat_np.nn import gpt
+from nanochat_np.nn.gpt_config import GPTConfig, flops_per_token, scaling_counts
+
+SMALL = [
+    "--n-layer=2",
+    "--n-head=2",
+    "--n-kv-head=1",
+    "--n-embd=32",
+    "--max-seq-len=16",
+    "--vocab-size=40",
+    "--window-pattern=SL",
+]
+MODEL = GPTConfig(n_layer=2, n_head=2, n_kv_head=1, n_embd=32, sequence_len=16, vocab_size=40, window_pattern="SL")
+PARAMETERS = scaling_counts(MODEL)["total"]
+
+
+def test_an_action_is_needed_and_flags_of_others_are_refused(lab):
+    assert "write bench lab, train, infer or gemm" in lab("bench").error(1)
+    assert "--new-tokens does nothing with bench train" in lab("bench", "train", "--new-tokens=3").error(1)
+    assert "--n-layer does nothing with bench gemm" in lab("bench", "gemm", "--n-layer=3").error(1)
+    assert "--n-embd 30: not an even width" in lab("bench", "train", "--n-embd=30", "--n-head=4").error(1)
+
+
+def test_every_flag_is_of_some_action():
+    of_actions = set.union(*bench.FLAGS.values()) | {"action"}
+    assert {"json", "quiet", "debug", "threads"} == set(bench.BenchConfig.__struct_fields__) - of_actions
+
+
+def test_training_figures_belong_together(lab, tmp_path, monkeypatch):
+    monkeypatch.setattr(bench_train, "peak_flops", lambda device, dtype: {"float32": 5e9}[dtype])
+    out = tmp_path / "bench"
+    result = lab("bench", "train", *SMALL, "--steps=3", "--batch-size=2", "--quiet", "--json", f"--out={out}")
+    assert (result.code, result.err) == (0, "")
+    summary = result.summary
+    assert json.loads((out / "summary.json").read_text()) == summary
+    assert (summary["action"], summary["device"], summary["dtype"]) == ("train", "cpu", "float32")
+    assert summary["config"] | {"n_kv_head": 1, "sequence_len": 16, "vocab_size": 40} == summary["config"]
+    assert summary["parameters"] == PARAMETERS
+    assert (len(summary["warm_up_ms"]), len(summary["step_ms"])) == (bench_steps.WARM_UP, 3)
+    ms = {part: statistics.median(each[part] for each in summary["step_ms"]) for part in summary["ms"]}
+    assert summary["ms"] == ms
+    assert summary["ms"].keys() == {"forward", "backward", "optimizer"}
+    assert 0 < summary["tokens_per_sec"] < summary["fwd_bwd_tokens_per_sec"]
+    assert summary["gemm_peak_gflops"] == pytest.approx(5)
+    assert summary["mfu"] == pytest.approx(flops_per_token(MODEL) * summary["tokens_per_sec"] / 5e9)
+    assert 20 < summary["peak_rss_mib"] < 20_000
+    assert summary["gpu_pool_mib"] is None
+    readme = (out / "README.md").read_text()
+    assert "`python -m nanochat_np bench train --architecture" not in readme
+    assert "bench train --n-layer 2" in readme
+    assert json.loads((out / "env.json").read_text()) == summary["environment"]
+
+
+def test_figures_are_medians_over_tokens():
+    times = [StepTimes(10, 20, 5), StepTimes(12, 20, 5), StepTimes(12, 900, 900)]
+    found = figures(times, MODEL, 2, 1e9)
+    assert found.ms == StepTimes(12, 20, 5)
+    assert found.tokens_per_sec == pytest.approx(32 / 0.037)
+    assert found.fwd_bwd_tokens_per_sec == pytest.approx(32 / 0.032)
+    assert found.gemm_peak_gflops == pytest.approx(1)
+    assert found.mfu == pytest.approx(flops_per_token(MODEL) * found.tokens_per_sec / 1e9)
+    unknown = figures(times, MODEL, 2, None)
+    assert (unknown.gemm_peak_gflops, unknown.mfu) == (None, None)
+
+
+def test_steps_are_whole_steps_on_other_tokens_each(monkeypatch):
+    seen = []
+    loss = gpt.loss
+    monkeypatch.setattr(
+        gpt, "loss", lambda w, config, idx, *rest, **named: (seen.append(idx), loss(w, config, idx, *rest, **named))[1]
+    )
+    weights = initial_weights(MODEL, "float32", Device())
+    before = {name: values.copy() for name, values in weights.items()}
+    times = list(step_times(weights, MODEL, 3, 2, Device(), False))
+    assert len(times) == len(seen) == bench_steps.WARM_UP + 2
+    assert {idx.shape for idx in seen} == {(3, 16)}
+    assert not np.array_equal(seen[0], seen[1])
+    assert all(min(each.forward, each.backward, each.optimizer) > 0 for each in times)
+    assert all(not np.array_equal(weights[name], values) for name, values in before.items() if "c_q" in name)
+
+
+def test_inference_figures_belong_together(lab, tmp_path):
+    out = tmp_path / "bench"
+    flags = [
+        "--dtype=float64",
+        "--prompt-tokens=8",
+        "--new-tokens=2",
+        "--repeats=3",
+        "--quiet",
+        "--json",
+        f"--out={out}",
+    ]
+    summary = lab("bench", "infer", *SMALL, *flags).summary
+    assert json.loads((out / "summary.json").read_text()) == summary
+    assert summary["kv_cache"] is False
+    median = {name: statistics.median(seconds) for name, seconds in summary["seconds"].items()}
+    assert summary["prefill_tokens_per_sec"] == pytest.approx(8 / median["prefill"])
+    assert summary["generation_tokens_per_sec"] == pytest.approx(2 / median["generation"])
+    assert summary["ms_per_token"] == pytest.approx(1e3 * median["generation"] / 2)
+    assert summary["weight_mib"] == pytest.approx(8 * PARAMETERS / 2**20)
+    assert "more than --max-seq-len 16 together" in lab("bench", "infer", *SMALL, "--prompt-tokens=15").error(1)
+
+
+def test_generation_looks_at_all_tokens_so_far(monkeypatch):
+    rows = []
+    logits = gpt.logits
+    monkeypatch.setattr(gpt, "logits", lambda w, config, idx: (rows.append(idx), logits(w, config, idx))[1])
+    weights = initial_weights(MODEL, "float32", Device())
+    assert weight_bytes(weights) == 4 * PARAMETERS
+    works = inference_works(weights, MODEL, 5, 3, Device())
+    works["prefill"](2)
+    assert [row.shape for row in rows] == [(1, 5)] * 2
+    works["generation"](1)
+    assert [row.shape for row in rows[2:]] == [(1, 5), (1, 6), (1, 7)]
+    expected = logits(weights, MODEL, rows[3])[0, -1].argmax()
+    assert rows[4][0, -1] == expected
+
+
+def test_products_are_those_of_a_step(lab, tmp_path, monkeypatch):
+    monkeypatch.setattr(bench_gemm, "_SECONDS", 1e-5)
+    monkeypatch.setattr(bench_products, "SQUARE_SIZE", 16)
+    out = tmp_path / "bench"
+    flags = ["--n-embd=8", "--vocab-size=40", "--batch-size=2", "--max-seq-len=4", "--repeats=1"]
+    summary = lab("bench", "gemm", *flags, "--quiet", "--json", f"--out={out}").summary
+    assert json.loads((out / "summary.json").read_text()) == summary
+    products = summary["products"]
+    assert len(products) == 2 * (4 * 3 + 1)
+    for each in products:
+        operations = 2 * each["rows"] * each["inputs"] * each["outputs"]
+        assert each["gflops"] == pytest.approx(operations / each["seconds"] / 1e9)
+    assert {(each["layer"], each["inputs"], each["outputs"]) for each in products if each["rows"] == 8} == {
+        ("attention", 8, 8),
+        ("MLP, up", 8, 32),
+        ("MLP, down", 32, 8),
+        ("head", 8, 40),
+    }
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_layer_has_three_products(monkeypatch, dtype):
+    layer = layers(8, 40, 6)[3]
+    shapes = []
+    matmul = np.matmul
+
+    def multiply(a, b, out):
+        shapes.append((a.shape, b.shape, out.shape, a.dtype))
+        return matmul(a, b, out=out)
+
+    monkeypatch.setattr(np, "matmul", multiply)
+    for work in product_works(layer, dtype, Device()).values():
+        work(1)
+    n, i, o = 6, 8, 40
+    of = np.dtype(dtype)
+    assert shapes == [
+        ((n, i), (i, o), (n, o), of),
+        ((n, o), (o, i), (n, i), of),
+        ((o, n), (n, i), (o, i), of),
+    ]
+
+
+def test_the_peak_of_memory_does_not_fall():
+    before = bench_memory.peak_resident_bytes()
+    held = np.ones(2**23)  # 64 MiB
+    with_it = bench_memory.peak_resident_bytes()
+    del held
+    assert with_it >= before + 2**25 or before > 2**28  # other tests may have held more
+    assert bench_memory.peak_resident_bytes() >= with_it
