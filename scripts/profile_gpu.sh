@@ -61,7 +61,9 @@ case $tool in
 esac
 
 fields=timestamp,index,utilization.gpu,utilization.memory,memory.used,power.draw,clocks.sm,temperature.gpu
-nvidia-smi --query-gpu=$fields --format=csv,nounits --loop-ms="$interval" >"$out/samples.csv" 2>"$out/samples.err" &
+: >"$out/samples.csv"
+: >"$out/samples.err"
+nvidia-smi --query-gpu=$fields --format=csv,nounits --loop-ms="$interval" >>"$out/samples.csv" 2>>"$out/samples.err" &
 sampler=$!
 trap 'kill "$sampler" 2>/dev/null || true' EXIT
 

@@ -171,6 +171,20 @@ class MuonAdamW:
         self.steps = steps
 
 
+def lr_multiplier(step: int, total: int, warmup_steps: int, warmdown_ratio: float, final_lr_frac: float) -> float:
+    """Share of every rate at ``step`` (from 0): up to 1 over the warmup, and to ``final_lr_frac`` over the warmdown.
+
+    Where the two overlap it is the warmup's, so that a short run with a long warmup ends at its top.
+    """
+    warmdown = round(warmdown_ratio * total)
+    if step < warmup_steps:
+        return (step + 1) / warmup_steps
+    if step <= total - warmdown:
+        return 1.0
+    left = (total - step) / warmdown
+    return left + (1 - left) * final_lr_frac
+
+
 def muon_momentum(step: int, total: int, warmdown_ratio: float) -> float:
     """Muon's momentum at ``step`` (from 0): 0.85 → 0.97 over 400 steps, and 0.97 → 0.90 over the warmdown."""
     warmdown = round(warmdown_ratio * total)

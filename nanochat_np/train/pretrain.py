@@ -21,8 +21,7 @@ from nanochat_np.evaluate.bits import Validation
 from nanochat_np.evaluate.packed import validate_packed
 from nanochat_np.infer.sampler import greedy
 from nanochat_np.infer.whole import continue_prompt
-from nanochat_np.optim.groups import decay_multiplier, muon_momentum
-from nanochat_np.optim.schedule import lr_multipliers
+from nanochat_np.optim.groups import decay_multiplier, lr_multiplier, muon_momentum
 from nanochat_np.text import bpe_file
 from nanochat_np.text.bpe import BpeTokenizer
 from nanochat_np.train import checkpoint as checkpoints
@@ -161,10 +160,8 @@ class PretrainStage:
     def _schedule(self, step: int) -> tuple[float, float, float]:
         """Multiplier of the rates, Muon's momentum, multiplier of its weight decay."""
         config, steps = self.config, self.plan.horizon.iterations
-        (lrm,) = lr_multipliers(
-            step, 1, steps, "linear", config.warmup_steps, config.warmdown_ratio, config.final_lr_frac
-        )
-        return float(lrm), muon_momentum(step, steps, config.warmdown_ratio), decay_multiplier(step, steps)
+        lrm = lr_multiplier(step, steps, config.warmup_steps, config.warmdown_ratio, config.final_lr_frac)
+        return lrm, muon_momentum(step, steps, config.warmdown_ratio), decay_multiplier(step, steps)
 
     def _event(self, schedule: tuple[float, float, float], seconds: float) -> dict[str, Any]:
         lrm, momentum, decay = schedule

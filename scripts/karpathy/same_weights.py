@@ -13,8 +13,7 @@ from nanochat_np.data.loader import packed_batches
 from nanochat_np.data.split import open_split
 from nanochat_np.errors import DataError
 from nanochat_np.nn.gpt_config import GPTConfig, shapes
-from nanochat_np.optim.groups import decay_multiplier, muon_momentum
-from nanochat_np.optim.schedule import lr_multipliers
+from nanochat_np.optim.groups import decay_multiplier, lr_multiplier, muon_momentum
 from nanochat_np.text import bpe_file
 from nanochat_np.train.gpt_trainer import GPTTrainer
 from nanochat_np.train.plan import plan, resolved
@@ -101,11 +100,11 @@ def losses(recorded: Recording, data: str, warmup: int) -> Iterator[float]:
     if found.model != model:
         raise DataError(f"upstream's model is {model}, ours is {found.model}")
     trainer = GPTTrainer(model, recorded.weights, found.rates, Device(), batch_size=rows)
-    lrms = lr_multipliers(0, steps, steps, "linear", config.warmup_steps, config.warmdown_ratio, config.final_lr_frac)
-    for step, lrm in enumerate(lrms):
+    for step in range(steps):
+        lrm = lr_multiplier(step, steps, config.warmup_steps, config.warmdown_ratio, config.final_lr_frac)
         batch = recorded.inputs[step], recorded.targets[step]
         momentum = muon_momentum(step, steps, config.warmdown_ratio)
-        yield trainer.step([batch], 1, float(lrm), momentum, decay_multiplier(step, steps))[0]
+        yield trainer.step([batch], 1, lrm, momentum, decay_multiplier(step, steps))[0]
 
 
 def same_batches(recorded: Recording, shards: Path, tokenizer: Path) -> bool:

@@ -1,6 +1,8 @@
 """Memory of the nanochat GPT on the CPU: a steady step takes none, and recomputing keeps less, at equal gradients."""
 
 import tracemalloc
+import weakref
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ import pytest
 from nanochat_np.backend import default_pool
 from nanochat_np.nn import gpt
 from nanochat_np.nn.gpt_config import GPTConfig, initial
-from nanochat_np.ops import head
+from nanochat_np.ops import blockwise_attention, head
 
 MIB = 1 << 20
 LARGE = {"sequence_len": 512, "vocab_size": 5000, "n_layer": 3, "n_head": 4, "n_embd": 128}
@@ -74,19 +76,26 @@ def test_a_steady_step_allocates_nothing_large(settings, parts, recompute):
     assert default_pool.total_bytes() == total
 
 
-def test_neither_all_logits_nor_all_scores_are_ever_there(monkeypatch):
-    run, sizes, empty = Run({"n_kv_head": 2}), [], default_pool.empty
+def test_large_arrays_of_a_step(monkeypatch):
+    """Never all logits nor all scores; one chunk of logits; and two of the MLP's hidden numbers besides those kept."""
+    run, made, most, empty = Run({"n_kv_head": 2}), [], Counter(), default_pool.empty
 
     def recorded(shape, dtype):
         array = empty(shape, dtype)
-        sizes.append(array.size)
+        made.append((array.size, weakref.ref(array)))
+        alive = Counter(size for size, array in made if array() is not None)
+        most.update(alive - most)
         return array
 
     monkeypatch.setattr(default_pool, "empty", recorded)
     monkeypatch.setattr(head, "CHUNK_LOGITS", 64 * 5000)
+    monkeypatch.setattr(blockwise_attention, "BLOCK_SCORES", 1 << 18)
     run.step()
-    scores, logits = 2 * 4 * 512 * 512, run.idx.size * 5000
-    assert 64 * 5000 <= max(sizes) < min(scores, logits) / 2
+    texts, length = run.idx.shape
+    scores, logits = texts * 4 * length * length, texts * length * 5000
+    assert max(most) < min(scores, logits) / 2
+    assert most[64 * 5000] == 1
+    assert most[texts * length * 4 * 128] == run.config.n_layer + 2
 
 
 @models

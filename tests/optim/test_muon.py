@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from nanochat_np.optim.groups import MuonAdamW, Rates, adam_groups, decay_multiplier, muon_groups, muon_momentum
+from nanochat_np.optim.groups import (
+    MuonAdamW,
+    Rates,
+    adam_groups,
+    decay_multiplier,
+    lr_multiplier,
+    muon_groups,
+    muon_momentum,
+)
 from nanochat_np.optim.muon import muon_update, orthogonalized, second_moment_shape
 
 shapes = pytest.mark.parametrize("shape", [(6, 6), (12, 4), (4, 12)])
@@ -103,4 +111,8 @@ def test_schedules_of_momentum_and_decay():
     assert muon_momentum(2520 - 819, 2520, 0.65) == pytest.approx(0.935)
     assert muon_momentum(2520, 2520, 0.65) == pytest.approx(0.90)
     assert muon_momentum(100, 200, 0.65) == pytest.approx(0.88)  # the warmup wins over the warmdown
+    rates = [lr_multiplier(step, 1000, 40, 0.65, 0.05) for step in (0, 19, 39, 40, 350, 675, 1000)]
+    assert rates == pytest.approx([1 / 40, 0.5, 1, 1, 1, 0.5 + 0.5 * 0.05, 0.05])
+    assert lr_multiplier(30, 50, 40, 0.65, 0.05) == pytest.approx(31 / 40)  # the warmup wins over the warmdown
+    assert lr_multiplier(49, 50, 0, 0.0, 0.05) == 1
     assert [decay_multiplier(step, 100) for step in (0, 50, 100)] == pytest.approx([1, 0.5, 0])
