@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Everything that needs an NVIDIA GPU, in one call: tests of CuPy against NumPy, the lab's benchmark, one training run.
+# Everything that needs an NVIDIA GPU, in one call: tests of CuPy against NumPy, benchmarks, training and pretraining.
 #
 #   scripts/gpu_suite.sh [--wheels FOLDER] [--out FOLDER]
 #
@@ -52,5 +52,9 @@ step train "$python" -m nanochat_np train --device cuda --data stories --steps 2
 step train_large "$python" -m nanochat_np train --device cuda --data stories --n-layer 4 --n-embd 256 --n-head 8 \
     --block-size 256 --batch-size 64 --steps 500 --out "$out/train_large" --json
 step sample "$python" -m nanochat_np sample --device cuda --checkpoint "$out/train_large" --json
+step bench_train "$python" -m nanochat_np bench train --device cuda --n-layer 12 --n-head 6 --n-embd 768 \
+    --max-seq-len 1024 --batch-size 16 --vocab-size 32768 --steps 10 --out "$out/bench_train" --json
+step pretrain "$python" -m nanochat_np pretrain --device cuda --depth 4 --num-iterations 200 --out "$out/pretrain" --json
+step pretrain_resume "$python" -m nanochat_np pretrain --resume --out "$out/pretrain" --num-iterations 220 --json
 echo "results: $out"
 exit $status

@@ -51,7 +51,7 @@ def upstream(args: argparse.Namespace, task: Task) -> prepare.Upstream:
     checkout = args.upstream_dir or prepare.clone(task.work / "nanochat", args.upstream_ref)
     commit = prepare.verified(checkout, args.upstream_ref)
     # Links stay as they are: an environment is known by where its python lies.
-    python = args.upstream_python or prepare.make_venv(task.work / "venv", gpu=task.device == "cuda")
+    python = args.upstream_python or prepare.make_venv(task.work / "venv")
     versions = prepare.probe(python.absolute(), checkout)
     prepare.stand_ins(versions["stand_ins"], task)
     return prepare.Upstream(checkout.resolve(), python.absolute(), commit, versions)

@@ -30,7 +30,6 @@ print(json.dumps({
 }))
 """
 _PACKAGES = ("torch", "tiktoken", "rustbpe", "pyarrow", "requests", "pyyaml", "filelock", "psutil", "setuptools")
-_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 _SAMPLE = "def main():\n    print('Hello, wörld 12345!')  # été 2026\n\n\n\t語 🙂 it's <|bos|> 3.14\n"
 
 
@@ -68,13 +67,12 @@ def clone(target: Path, ref: str) -> Path:
     return target
 
 
-def make_venv(folder: Path, gpu: bool) -> Path:
+def make_venv(folder: Path) -> Path:
     """A virtual environment with what upstream's training script imports; returns its Python."""
     python = folder / "bin" / "python"
     if not python.exists():
         _must([sys.executable, "-m", "venv", str(folder)], "cannot make a virtual environment")
-        index = [] if gpu else ["--extra-index-url", _CPU_INDEX]
-        _must([str(python), "-m", "pip", "install", "--quiet", *index, *_PACKAGES], "cannot install PyTorch")
+        _must([str(python), "-m", "pip", "install", "--quiet", *_PACKAGES], "cannot install PyTorch")
     return python
 
 
@@ -123,6 +121,8 @@ def data(text: str, shapes: list[Shape], task: Task) -> None:
 
     Raises ConfigError where the folder holds another.
     """
+    if Path(text).exists():
+        text = str(Path(text).resolve())  # the commands below run elsewhere
     task.work.mkdir(parents=True, exist_ok=True)
     told = task.work / "text.txt"
     if told.exists() and told.read_text(encoding="utf-8") != text:
