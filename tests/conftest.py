@@ -1,5 +1,13 @@
-"""Hypothesis profiles: the same examples at every run, and `--hypothesis-profile=thorough` for many more."""
+"""What all tests share: folders in memory, and Hypothesis profiles.
 
+The profiles: the same examples at every run, and `--hypothesis-profile=thorough` for many more.
+"""
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile(
@@ -7,3 +15,12 @@ settings.register_profile(
 )
 settings.register_profile("thorough", settings.get_profile("repeatable"), max_examples=2000)
 settings.load_profile("repeatable")
+
+_MEMORY = Path("/dev/shm")
+
+
+@pytest.fixture
+def tmp_path():
+    """A folder of the test's own, in memory where the system has such a place: the tests make thousands of files."""
+    with tempfile.TemporaryDirectory(dir=_MEMORY if os.access(_MEMORY, os.W_OK) else None) as folder:
+        yield Path(folder).resolve()

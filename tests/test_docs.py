@@ -78,7 +78,7 @@ def run_doctest(page: Path, block: Block, namespace: dict[str, object]) -> None:
         raise failure.exc_info[1] from None
 
 
-@pytest.mark.parametrize("kernels", ["fused", "reference"])
+@pytest.mark.parametrize("kernels", ["fused", pytest.param("reference", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_the_blocks_of_a_page_run(page, kernels, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -6,6 +6,7 @@ of this program, and overrides the general variables, which a child process inhe
 """
 
 import ctypes
+import functools
 import itertools
 import math
 import os
@@ -176,8 +177,9 @@ def _read(path: Path) -> str:
         return ""
 
 
+@functools.cache
 def _loaded_openblas() -> ctypes.CDLL | None:
-    """NumPy's OpenBLAS where several are loaded (SciPy brings its own)."""
+    """NumPy's OpenBLAS where several are loaded (SciPy brings its own).  To be asked once NumPy is loaded."""
     paths = {line.split()[-1] for line in _read(PROC / "self/maps").splitlines() if "openblas" in line}
     for path in sorted(paths, key=lambda path: "numpy" not in path):
         return ctypes.CDLL(path)

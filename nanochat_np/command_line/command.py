@@ -1,7 +1,8 @@
 """What a command is, and a flag of it as its record declares it."""
 
+import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,7 +45,8 @@ class Flag:
         return isinstance(self.kind, msgspec.inspect.BoolType)
 
 
-def flags_of(record: type[Common]) -> dict[str, Flag]:
+@functools.cache
+def flags_of(record: type[Common]) -> Mapping[str, Flag]:
     """The flags of a command by field name, in the order of the record."""
     information = msgspec.inspect.type_info(record)
     assert isinstance(information, msgspec.inspect.StructType)

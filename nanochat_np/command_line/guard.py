@@ -5,7 +5,7 @@ separator) or ``--`` (what follows is for Fire itself), nor one that begins with
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from nanochat_np.command_line.command import PROGRAM, Command, Flag, flags_of
 from nanochat_np.errors import ConfigError
@@ -48,7 +48,7 @@ def read_flags(command: Command, arguments: Iterable[str]) -> dict[str, str]:
     return texts
 
 
-def _read_flag(command: Command, flags: dict[str, Flag], token: str, rest: list[str]) -> tuple[Flag, str]:
+def _read_flag(command: Command, flags: Mapping[str, Flag], token: str, rest: list[str]) -> tuple[Flag, str]:
     """The flag that ``token`` names, and its text: after ``=``, or taken from the end of ``rest``, or implied."""
     typed, equals, text = token.partition("=")
     name = typed[2:].replace("-", "_") if typed.startswith("--") else ""
@@ -72,7 +72,7 @@ def _read_flag(command: Command, flags: dict[str, Flag], token: str, rest: list[
     return flag, rest.pop()
 
 
-def _positional(command: Command, flags: dict[str, Flag], texts: dict[str, str], token: str) -> Flag:
+def _positional(command: Command, flags: Mapping[str, Flag], texts: dict[str, str], token: str) -> Flag:
     """The first flag that may stand without its name and is not given yet."""
     for flag in flags.values():
         if flag.positional and flag.name not in texts:

@@ -20,6 +20,7 @@ from nanochat_np.text.split import SPLIT_PATTERN, pieces
 
 BYTES = tuple(bytes([value]) for value in range(256))
 SMALLEST_VOCABULARY = len(BYTES) + len(SPECIALS)
+_WORTH_THREADS = 1 << 15  # characters: 2 ms of work
 
 
 @dataclass(frozen=True)
@@ -68,14 +69,19 @@ class BpeTokenizer:
     def encode_batch(
         self, texts: Iterable[str], prepend: int | None = None, append: int | None = None, threads: int | None = None
     ) -> list[npt.NDArray[np.int32]]:
-        """What ``encode`` makes of each text, in ``threads`` threads (default: the CPUs)."""
-        given, step = list(texts), threads or available_cpus()
+        """What ``encode`` makes of each text, in ``threads`` threads (default: the CPUs; one where that is as fast)."""
+        given = list(texts)
+        shared = sum(map(len, given)) >= _WORTH_THREADS
+        step = (threads or _cpus()) if shared else 1
         encoded = [np.empty(0, np.int32)] * len(given)
 
         def encode_every(start: int) -> None:
             encoded[start::step] = [self.encode(text, prepend, append) for text in given[start::step]]
 
-        list(_pool(step).map(encode_every, range(step)))
+        if step == 1:
+            encode_every(0)
+        else:
+            list(_pool(step).map(encode_every, range(step)))
         return encoded
 
     def decode(self, ids: npt.ArrayLike) -> str:
@@ -124,6 +130,12 @@ class BpeTokenizer:
     @cached_property
     def _decoder(self) -> tuple[bytes, ...]:
         return (*self.tokens, *map(str.encode, SPECIALS))
+
+
+@cache
+def _cpus() -> int:
+    """Asked once: the answer is read from files of the system."""
+    return available_cpus()
 
 
 @cache

@@ -1,3 +1,3 @@
-from tests.train.conftest import lab, tmp_path
+from tests.train.conftest import lab
 
-__all__ = ["lab", "tmp_path"]
+__all__ = ["lab"]

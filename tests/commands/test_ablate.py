@@ -285,6 +285,7 @@ def test_processes_side_by_side_give_the_same_rows(lab, tmp_path, both):
     assert len(table(result.summary["csv"])) == 16
 
 
+@pytest.mark.slow
 def test_the_plot_shows_every_variant(lab, monkeypatch, tmp_path):
     monkeypatch.setattr(ablate, "can_plot", lambda: True)
     flags = ["--data=stories:3000", "--steps=40", "--eval-every=10", "--quiet", "--json", "--seeds=7", "--n-embd=8"]

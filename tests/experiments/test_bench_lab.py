@@ -195,6 +195,7 @@ def brief(monkeypatch):
     monkeypatch.setattr(bench_memory, "in_lanes", lambda work, items, **_: [(item, work(item)) for item in items])
 
 
+@pytest.mark.slow  # every line of the command
 def test_the_figures_belong_together(lab, brief, tmp_path):
     result = lab("bench", "lab", "--repeats=1", "--quiet", "--json", f"--out={tmp_path / 'bench'}")
     assert (result.code, result.err) == (0, "")

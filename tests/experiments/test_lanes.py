@@ -31,6 +31,7 @@ def threads(item):
     return import_was_late, [os.environ[name] for name in ("OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")]
 
 
+@slow
 def test_every_item_comes_back_from_at_most_so_many_processes():
     found = dict(in_lanes(work, list("abcdef"), 2, 1))
     assert {item: result[0] for item, result in found.items()} == {item: item for item in "abcdef"}

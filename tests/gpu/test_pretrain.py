@@ -8,7 +8,7 @@ import pytest
 
 from nanochat_np.cli import main
 from nanochat_np.train.checkpoint import load, step_folders
-from tests.train.lab import TINY_PRETRAIN
+from tests.train.lab import TINY_PRETRAIN, quicken
 
 FLAGS = ("pretrain", *TINY_PRETRAIN, "--dtype=float64", "--num-iterations=4", "--save-every=2", "--sample-tokens=2")
 
@@ -18,9 +18,10 @@ def run(name: str, *flags: str) -> Path:
     return Path(name)
 
 
-@pytest.mark.parametrize("architecture", ["current", "classic"])
+@pytest.mark.parametrize("architecture", ["current", pytest.param("classic", marks=pytest.mark.slow)])
 def test_a_run_is_that_of_the_cpu_and_goes_on_exactly(device, tmp_path, monkeypatch, architecture):
     monkeypatch.chdir(tmp_path)
+    quicken(monkeypatch)
     kind = f"--architecture={architecture}"
     flags = (kind, f"--device={device.name}", "--recompute")
     runs = run("cpu", kind, "--device=cpu"), run("gpu", *flags), run("short", *flags)

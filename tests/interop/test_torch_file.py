@@ -16,9 +16,6 @@ from nanochat_np.interop.pickle_writer import Call, Global, Persistent, pickled
 from nanochat_np.interop.torch_file import read_torch_file
 from nanochat_np.interop.torch_writer import write_torch_file
 from tests.strategies import LAYOUTS, few, seeds
-from tests.train.conftest import tmp_path
-
-__all__ = ["tmp_path"]
 
 FIXTURES = Path(__file__).parent / "fixtures"  # see make.py there
 DTYPES = ("float64", "float32", "float16", "int64", "int32", "int16", "int8", "uint8", "bool")

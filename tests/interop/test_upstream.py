@@ -11,9 +11,6 @@ from nanochat_np.errors import CheckpointError, ConfigError
 from nanochat_np.interop import upstream
 from nanochat_np.interop.torch_writer import write_torch_file
 from tests.interop.models import CLASSIC, CURRENT, assert_same_weights, logits, model
-from tests.train.conftest import tmp_path
-
-__all__ = ["tmp_path"]
 
 
 @pytest.fixture(autouse=True)

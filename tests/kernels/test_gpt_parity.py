@@ -156,6 +156,7 @@ def test_kernel_and_reference_agree(name, data, new):
     agree(name, new, **{letter: data.draw(DRAWN.get(letter, sizes)) for letter in parameters(name)})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_they_agree_where_threads_share_the_work(name):
     agree(name, New(dtype="float32"), **{letter: LARGE[letter] for letter in parameters(name)})

@@ -13,16 +13,16 @@ from nanochat_np.nn.gpt_config import GPTConfig, initial
 from nanochat_np.ops import blockwise_attention, head
 
 MIB = 1 << 20
-LARGE = {"sequence_len": 512, "vocab_size": 5000, "n_layer": 3, "n_head": 4, "n_embd": 128}
-models = pytest.mark.parametrize(
-    "settings",
-    [
-        {"architecture": "current", "n_kv_head": 4, "window_pattern": "L"},
-        {"architecture": "current", "n_kv_head": 2, "window_pattern": "SL"},
-        {"architecture": "classic", "n_kv_head": 2},
-    ],
-    ids=["current", "current-gqa-windows", "classic-gqa"],
-)
+LARGE = {"sequence_len": 512, "vocab_size": 5000, "n_layer": 2, "n_head": 4, "n_embd": 128}
+MODELS = {
+    "current": {"architecture": "current", "n_kv_head": 4, "window_pattern": "L"},
+    "current-gqa-windows": {"architecture": "current", "n_kv_head": 2, "window_pattern": "SL"},
+    "classic-gqa": {"architecture": "classic", "n_kv_head": 2},
+}
+WAYS = [(1, False), (1, True), (2, False)]  # parts of a step, recompute
+QUICK = [("current-gqa-windows", 1, True), ("classic-gqa", 1, False)]
+SLOW = [(model, *way) for model in MODELS for way in WAYS if (model, *way) not in QUICK]
+models = pytest.mark.parametrize("settings", MODELS.values(), ids=MODELS)
 
 
 class Run:
@@ -58,10 +58,11 @@ class Run:
         return default_pool.used_bytes() - before, kept
 
 
-@models
-@pytest.mark.parametrize(("parts", "recompute"), [(1, False), (1, True), (2, False)])
-def test_a_steady_step_allocates_nothing_large(settings, parts, recompute):
-    run = Run(settings)
+@pytest.mark.parametrize(
+    ("model", "parts", "recompute"), [*QUICK, *(pytest.param(*case, marks=pytest.mark.slow) for case in SLOW)]
+)
+def test_a_steady_step_allocates_nothing_large(model, parts, recompute):
+    run = Run(MODELS[model])
     for _ in range(2):
         run.step(parts, recompute)
     total = default_pool.total_bytes()
@@ -113,6 +114,7 @@ def test_recomputing_gives_the_same_gradients_and_keeps_less(settings, dtype):
     assert inputs < everything / 4
 
 
+@pytest.mark.slow
 @models
 def test_equal_gradients_at_every_run(settings):
     """Threads share the work, but never a sum."""

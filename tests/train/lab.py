@@ -1,7 +1,9 @@
 """Training runs of a second's fraction through the command line, and what they leave."""
 
 import json
+import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,7 +11,10 @@ import pytest
 
 from nanochat_np.cli import main
 from nanochat_np.command_line.console import Progress
+from nanochat_np.commands import pretrain as pretrain_command
 from nanochat_np.commands import train as train_command
+from nanochat_np.data.loader import packed_batches
+from nanochat_np.train import pretrain, pretrain_run, run
 from nanochat_np.train.checkpoint import step_folders
 
 DATA = "stories:4000"
@@ -21,6 +26,16 @@ TINY_PRETRAIN = (
 )
 _SHORT_PRETRAIN = (*TINY_PRETRAIN, "--num-iterations=6", "--eval-every=0", "--save-every=0", "--sample-tokens=0")
 FUSED = (*BIGRAM, "--optimizer=sgd", "--batch-size=1")  # the case of train.bigram_sgd
+
+
+def quicken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spare runs what takes longer than their steps: the disk, git, a plot, a measurement, a crowd of documents."""
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+    for module in (run, pretrain_run):
+        monkeypatch.setattr(module, "env_record", lambda *about: {})
+    monkeypatch.setattr(pretrain_command, "can_plot", lambda: False)
+    monkeypatch.setattr(pretrain_run, "peak_flops", lambda device, dtype: 1e9)
+    monkeypatch.setattr(pretrain, "packed_batches", partial(packed_batches, waiting_documents=20))
 
 
 class Result(NamedTuple):

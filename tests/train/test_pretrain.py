@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nanochat_np.commands import pretrain as pretrain_command
 from nanochat_np.nn import gpt
 from nanochat_np.text import bpe_file
 from nanochat_np.text.bpe import BpeTokenizer
@@ -37,7 +38,17 @@ def test_what_a_run_leaves(lab):
     found = load(run / "checkpoints/step_000006")
     assert found.meta.tokenizer == bpe_file.load(run / "tokenizer").fingerprint
     assert found.meta.stage == "pretrain"
-    assert (run / "loss.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.slow
+def test_the_plot_of_the_losses(lab, monkeypatch):
+    from matplotlib import image
+
+    monkeypatch.setattr(pretrain_command, "can_plot", lambda: True)
+    pixels = image.imread(lab.pretrained("--out=run", "--eval-every=3") / "loss.png")[..., :3]
+    blue, vermilion = (abs(pixels - np.array(rgb) / 255).max(-1) < 0.01 for rgb in ((86, 180, 233), (213, 94, 0)))
+    assert blue.sum() > 500
+    assert vermilion.sum() > 500
 
 
 def test_the_losses_are_those_of_the_model_on_packed_text(lab):
