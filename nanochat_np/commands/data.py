@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from nanochat_np.backend.new_folder import require_new
 from nanochat_np.command_line.console import Progress, out, progress
 from nanochat_np.command_line.failure import DISK_FULL
 from nanochat_np.commands.actions import require_action
@@ -107,8 +108,7 @@ def _prepare(config: DataConfig, data: str) -> Prepared:
     if config.out is None:
         raise ConfigError("data prepare needs a folder for the shards: give --out")
     folder = Path(config.out)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ConfigError(f"--out {folder}: exists already: choose a new folder, or remove this one")
+    require_new(folder)
     require_pyarrow()
     files = document_files(data, config.text_field, config.piece_bytes)
     with progress(len(files), config.quiet) as shown, _writing(folder):

@@ -6,13 +6,13 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from nanochat_np.backend.new_folder import new_folder, require_new
 from nanochat_np.command_line.console import out
 from nanochat_np.config import ExportConfig
 from nanochat_np.errors import CheckpointError, ConfigError
 from nanochat_np.interop import huggingface, upstream
 from nanochat_np.interop.huggingface_tokenizer import write_huggingface_tokenizer
 from nanochat_np.interop.model import Model
-from nanochat_np.interop.new_folder import new_folder, require_new
 from nanochat_np.interop.upstream_tokenizer import write_upstream_tokenizer
 from nanochat_np.nn.gpt_config import GPTConfig
 from nanochat_np.text import bpe_file

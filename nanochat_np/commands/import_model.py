@@ -6,12 +6,12 @@ from pathlib import Path
 import msgspec
 
 from nanochat_np.backend.files import write_synced
+from nanochat_np.backend.new_folder import new_folder, require_new
 from nanochat_np.command_line.console import out
 from nanochat_np.config import ImportConfig
 from nanochat_np.errors import CheckpointError, ConfigError
 from nanochat_np.interop import huggingface, upstream
 from nanochat_np.interop.model import Model
-from nanochat_np.interop.new_folder import new_folder, require_new
 from nanochat_np.interop.upstream_tokenizer import open_tokenizer
 from nanochat_np.nn import gpt_config
 from nanochat_np.nn.gpt_config import GPTConfig

@@ -10,6 +10,12 @@ Positive = Annotated[int, Meta(ge=1)]
 Folder = Annotated[str, Meta(min_length=1)]  # an empty one, of a variable that is not set, would be the current folder
 DeviceName = Annotated[str, Meta(pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N")]
 
+MemoryGuardRatio = Annotated[
+    float, Meta(ge=0, description="stop if memory grows past this multiple of its baseline; 0 is off")
+]
+MemoryGuardWindow = Annotated[int, Meta(ge=1, description="memory observations that make the baseline, after warm-up")]
+Resume = Annotated[bool, Meta(description="go on with the run in --out, or begin one there (default: the newest run)")]
+
 
 class Common(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Flags that every command takes."""

@@ -5,7 +5,16 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from nanochat_np.config.common import Common, Count, DeviceName, Folder, Positive
+from nanochat_np.config.common import (
+    Common,
+    Count,
+    DeviceName,
+    Folder,
+    MemoryGuardRatio,
+    MemoryGuardWindow,
+    Positive,
+    Resume,
+)
 from nanochat_np.errors import ConfigError
 
 Mode = Literal["tensor", "scalar"]
@@ -90,12 +99,8 @@ class Learning(Optimization, frozen=True, kw_only=True):
     ] = None
     device: DeviceName = "auto"
     eval_every: Annotated[int, Meta(ge=0, description="validate every so many steps; 0 is only at the end")] = 1000
-    memory_guard_ratio: Annotated[
-        float, Meta(ge=0, description="stop if memory grows past this multiple of its baseline; 0 is off")
-    ] = 1.5
-    memory_guard_window: Annotated[
-        int, Meta(ge=1, description="memory observations that make the baseline, after warm-up")
-    ] = 10
+    memory_guard_ratio: MemoryGuardRatio = 1.5
+    memory_guard_window: MemoryGuardWindow = 10
 
 
 class TrainConfig(Learning, frozen=True, kw_only=True):
@@ -115,10 +120,7 @@ class TrainConfig(Learning, frozen=True, kw_only=True):
     ] = 2500
     sample_tokens: Annotated[int, Meta(ge=0, description="characters of sample text shown at the end")] = 300
     out: Annotated[Folder | None, Meta(description="folder of the run (default: results/train_MODEL_TIME)")] = None
-    resume: Annotated[
-        bool,
-        Meta(description="go on with the run in --out, or begin one there (default: the newest run)"),
-    ] = False
+    resume: Resume = False
 
     def resolved(self) -> "TrainConfig":
         """Fill the defaults that depend on other flags.

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from nanochat_np.config.common import Common, DeviceName, Folder
+from nanochat_np.config.common import Common, DeviceName, Folder, MemoryGuardRatio, MemoryGuardWindow, Resume
 from nanochat_np.config.lab import Dtype
 
 Architecture = Literal["current", "classic"]
@@ -120,19 +120,13 @@ class PretrainRun(PretrainSchedule, frozen=True, kw_only=True):
     save_every: Annotated[int, Meta(ge=-1, description="save every so many steps; 0 is only at the end")] = 250
     keep: Annotated[int, Meta(ge=0, description="checkpoints to keep, the newest; 0 is all")] = 2
     out: Annotated[Folder | None, Meta(description="folder of the run (default: results/dDEPTH_TIME)")] = None
-    resume: Annotated[
-        bool, Meta(description="go on with the run in --out, or begin one there (default: the newest run)")
-    ] = False
+    resume: Resume = False
     sinks: Annotated[
         tuple[Sink, ...], Meta(description="where metrics go besides metrics.jsonl: tensorboard, wandb, trackio")
     ] = ()
     run: Annotated[str, Meta(description="name of the run at the sinks (default: that of its folder)")] = ""
-    memory_guard_ratio: Annotated[
-        float, Meta(ge=0, description="stop if memory grows past this multiple of its baseline; 0 is off")
-    ] = 1.5
-    memory_guard_window: Annotated[
-        int, Meta(ge=1, description="memory observations that make the baseline, after warm-up")
-    ] = 10
+    memory_guard_ratio: MemoryGuardRatio = 1.5
+    memory_guard_window: MemoryGuardWindow = 10
 
 
 class PretrainConfig(PretrainRun, frozen=True, kw_only=True):

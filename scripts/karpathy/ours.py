@@ -4,7 +4,7 @@ import json
 import sys
 from pathlib import Path
 
-from karpathy.work import HEAD_DIM, Command, Figures, Run, Task, of_steps
+from karpathy.work import Command, Figures, Run, Task, of_steps, step_flags, training_flags
 
 ROOT = Path(__file__).resolve().parents[2]
 DTYPES = ("float32",)  # that the GPT can be trained in so far
@@ -17,18 +17,9 @@ def program(*arguments: object) -> list[str]:
 
 def pretrain(run: Run, task: Task, out: Path) -> Command:
     """The training run, into the folder ``out``."""
-    shape = run.shape
-    flags = {
+    flags = training_flags(run.shape, task) | {
         "data": task.shards,
-        "tokenizer": task.tokenizer(shape),
-        "depth": shape.depth,
-        "head-dim": HEAD_DIM,
-        "max-seq-len": shape.sequence,
-        "device-batch-size": shape.batch,
-        "total-batch-size": shape.tokens,
-        "num-iterations": task.steps,
-        "eval-every": task.steps,
-        "eval-tokens": task.eval_tokens,
+        "tokenizer": task.tokenizer(run.shape),
         "sample-tokens": 0,
         "save-every": -1,
         "seed": run.seed,
@@ -41,19 +32,7 @@ def pretrain(run: Run, task: Task, out: Path) -> Command:
 
 def speed(run: Run, task: Task, out: Path) -> Command:
     """Steps on random tokens."""
-    shape = run.shape
-    flags = {
-        "n-layer": shape.depth,
-        "n-head": shape.heads,
-        "n-embd": shape.width,
-        "max-seq-len": shape.sequence,
-        "batch-size": shape.batch,
-        "vocab-size": shape.vocab,
-        "steps": task.steps,
-        "device": task.device,
-        "dtype": run.dtype,
-        "out": out,
-    }
+    flags = step_flags(run.shape, task) | {"device": task.device, "dtype": run.dtype, "out": out}
     return _command("bench train", flags, task)
 
 

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from karpathy.work import EAGER, HEAD_DIM, Command, Figures, Run, Shape, Task, of_steps
+from karpathy.work import EAGER, Command, Figures, Run, Shape, Task, of_steps, step_flags, training_flags
 
 DRIVERS = Path(__file__).resolve().parent / "drivers"
 SEED = 42  # that upstream sets itself, before anything is drawn
@@ -16,16 +16,7 @@ _EAGER = {"TORCH_COMPILE_DISABLE": "1", "TORCHDYNAMO_DISABLE": "1"}
 
 def pretrain(run: Run, task: Task, python: Path, checkout: Path) -> Command:
     """The training run.  For another seed than upstream's own a driver sets it, and runs the same script."""
-    shape = run.shape
-    flags = {
-        "depth": shape.depth,
-        "head-dim": HEAD_DIM,
-        "max-seq-len": shape.sequence,
-        "device-batch-size": shape.batch,
-        "total-batch-size": shape.tokens,
-        "num-iterations": task.steps,
-        "eval-every": task.steps,
-        "eval-tokens": task.eval_tokens,
+    flags = training_flags(run.shape, task) | {
         "sample-every": -1,
         "core-metric-every": -1,
         "save-every": -1,
@@ -51,17 +42,7 @@ def recorded(
 
 def speed(run: Run, task: Task, python: Path, checkout: Path) -> Command:
     """Steps on random tokens with upstream's model and optimizer."""
-    shape = run.shape
-    flags = {
-        "n-layer": shape.depth,
-        "n-head": shape.heads,
-        "n-embd": shape.width,
-        "max-seq-len": shape.sequence,
-        "batch-size": shape.batch,
-        "vocab-size": shape.vocab,
-        "steps": task.steps,
-        "device": task.device.partition(":")[0],
-    }
+    flags = step_flags(run.shape, task) | {"device": task.device.partition(":")[0]}
     given = [f"--{flag}={value}" for flag, value in flags.items()]
     return Command([str(python), str(DRIVERS / "steps.py"), *given], variables(run, task, checkout), checkout)
 

@@ -67,6 +67,33 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
         return self.work / f"upstream_{shape.vocab}"
 
 
+def training_flags(shape: Shape, task: Task) -> dict[str, object]:
+    """What both training commands call by the same names."""
+    return {
+        "depth": shape.depth,
+        "head-dim": HEAD_DIM,
+        "max-seq-len": shape.sequence,
+        "device-batch-size": shape.batch,
+        "total-batch-size": shape.tokens,
+        "num-iterations": task.steps,
+        "eval-every": task.steps,
+        "eval-tokens": task.eval_tokens,
+    }
+
+
+def step_flags(shape: Shape, task: Task) -> dict[str, object]:
+    """The same of both commands for steps on random tokens."""
+    return {
+        "n-layer": shape.depth,
+        "n-head": shape.heads,
+        "n-embd": shape.width,
+        "max-seq-len": shape.sequence,
+        "batch-size": shape.batch,
+        "vocab-size": shape.vocab,
+        "steps": task.steps,
+    }
+
+
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """One side in one way; ``mode`` is eager or compile for upstream."""
 
