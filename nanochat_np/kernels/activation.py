@@ -3,8 +3,8 @@
 import numpy as np
 from numba import prange
 
-from nanochat_np.backend import empty
 from nanochat_np.backend.jit import njit
+from nanochat_np.kernels.norm import new
 from nanochat_np.kernels.threads import SHARED, shared
 
 _BLOCK = 1 << 14  # numbers that a thread takes at a time
@@ -13,7 +13,7 @@ _BLOCK = 1 << 14  # numbers that a thread takes at a time
 def relu_squared(x: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray]]:
     """As `ops.activation.relu_squared`."""
     x = np.ascontiguousarray(x)
-    y, r = empty(x.shape, x.dtype, like=x), empty(x.shape, x.dtype, like=x)
+    y, r = new(x), new(x)
     (_forward if x.size < SHARED else _forward_in_blocks)(x.reshape(-1), y.reshape(-1), r.reshape(-1))
     return y, (r,)
 
@@ -21,7 +21,7 @@ def relu_squared(x: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray]]:
 def relu_squared_backward(dy: np.ndarray, cache: tuple[np.ndarray]) -> np.ndarray:
     """As `ops.activation.relu_squared_backward`."""
     r, dy = np.ascontiguousarray(cache[0]), np.ascontiguousarray(dy)
-    dx = empty(dy.shape, dy.dtype, like=dy)
+    dx = new(dy)
     (_backward if r.size < SHARED else _backward_in_blocks)(dy.reshape(-1), r.reshape(-1), dx.reshape(-1))
     return dx
 
@@ -29,7 +29,7 @@ def relu_squared_backward(dy: np.ndarray, cache: tuple[np.ndarray]) -> np.ndarra
 def relu_squared_again(cache: tuple[np.ndarray]) -> np.ndarray:
     """As `ops.activation.relu_squared_again`."""
     r = np.ascontiguousarray(cache[0])
-    y = empty(r.shape, r.dtype, like=r)
+    y = new(r)
     _square_in_blocks(r.reshape(-1), y.reshape(-1))
     return y
 

@@ -9,7 +9,7 @@ from numba import prange
 
 from nanochat_np.backend import empty
 from nanochat_np.backend.jit import njit
-from nanochat_np.kernels.norm import normalise
+from nanochat_np.kernels.norm import BLOCK
 from nanochat_np.kernels.threads import shared
 
 _COLUMNS = 64  # that a thread takes at a time
@@ -93,14 +93,25 @@ def _share_rows(dy, idx, dw):  # type: ignore[no-untyped-def]
             _add_scaled(dw[idx[n], part], dy[n, part], dy.dtype.type(1))
 
 
+@njit(cache=True, fastmath=_SUMS)
+def _normalise_rows(w, idx, eps, y, rstd):  # type: ignore[no-untyped-def]
+    one = w.dtype.type(1)
+    for n in range(idx.size):
+        row, total = idx[n], w.dtype.type(0)
+        for c in range(w.shape[1]):
+            total += w[row, c] * w[row, c]
+        r = one / np.sqrt(total / w.dtype.type(w.shape[1]) + eps)
+        rstd[n, 0] = r
+        for c in range(w.shape[1]):
+            y[n, c] = w[row, c] * r
+
+
 @shared
 @njit(cache=True, parallel=True)
 def _norm_rows(y, rstd, w, idx, eps):  # type: ignore[no-untyped-def]
-    for n in prange(idx.shape[0]):
-        row = idx[n]
-        for c in range(w.shape[1]):
-            y[n, c] = w[row, c]
-        normalise(y, n, eps, y, rstd)
+    for block in prange((idx.size + BLOCK - 1) // BLOCK):
+        part = slice(block * BLOCK, (block + 1) * BLOCK)
+        _normalise_rows(w, idx[part], eps, y[part], rstd[part])
 
 
 @shared

@@ -3,28 +3,31 @@
 import numpy as np
 from numba import prange
 
-from nanochat_np.backend import empty
+from nanochat_np.backend import empty, pool
 from nanochat_np.backend.jit import njit
 from nanochat_np.kernels.threads import SHARED, shared
 
 # Sums may be re-associated so that they fill vector registers; nothing else is relaxed, NaN and infinity stay.
 _SUMS = {"reassoc", "contract"}
+BLOCK = 32  # rows that a thread takes at a time
 
 
 def rms_norm(x: np.ndarray, eps: float = 1e-5) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
     """As `ops.norm.rms_norm`."""
     rows = _rows(x)
-    y, rstd = _like(x), _factors(x)
-    (_forward if x.size < SHARED else _shared_forward)(rows, x.dtype.type(eps), _rows(y), _rows(rstd))
-    return y, (y, rstd)
+    y, rstd = new(rows), np.empty((len(rows), 1), x.dtype)
+    (normalise if x.size < SHARED else _normalise_in_blocks)(rows, x.dtype.type(eps), y, rstd)
+    y = y.reshape(x.shape)
+    return y, (y, rstd.reshape(*x.shape[:-1], 1))
 
 
 def rms_norm_backward(dy: np.ndarray, cache: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
     """As `ops.norm.rms_norm_backward`."""
     y, rstd = cache
-    dx = _like(dy)
-    (_backward if dy.size < SHARED else _shared_backward)(_rows(dy), _rows(y), _rows(rstd), _rows(dx))
-    return dx
+    rows = _rows(dy)
+    dx = new(rows)
+    (_backward if dy.size < SHARED else _backward_in_blocks)(rows, _rows(y), rstd.reshape(-1, 1), dx)
+    return dx.reshape(dy.shape)
 
 
 def add_norm(
@@ -77,6 +80,11 @@ def mix_norm_backward(
     return dx, total, da, db
 
 
+def new(x: np.ndarray) -> np.ndarray:
+    """An array like ``x``, which is contiguous; by the shortest way where it is small."""
+    return np.empty_like(x) if x.nbytes < pool.SMALLEST else empty(x.shape, x.dtype, like=x)
+
+
 def _rows(x: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(x).reshape(-1, x.shape[-1])
 
@@ -90,88 +98,102 @@ def _factors(x: np.ndarray) -> np.ndarray:
 
 
 @njit(cache=True, fastmath=_SUMS)
-def normalise(x, n, eps, y, rstd):  # type: ignore[no-untyped-def]
-    total = x[n, 0] * x[n, 0]
-    for c in range(1, x.shape[1]):
-        total += x[n, c] * x[n, c]
-    r = x.dtype.type(1) / np.sqrt(total / x.dtype.type(x.shape[1]) + eps)  # a plain 1 would make it float64
-    rstd[n, 0] = r
-    for c in range(x.shape[1]):
-        y[n, c] = x[n, c] * r
-
-
-@njit(cache=True, fastmath=_SUMS)
-def _mean_product(x, y, n):  # type: ignore[no-untyped-def]
-    total = x[n, 0] * y[n, 0]
-    for c in range(1, x.shape[1]):
-        total += x[n, c] * y[n, c]
-    return total / x.dtype.type(x.shape[1])
-
-
-@njit(cache=True, fastmath=_SUMS)
-def _derive(dy, y, n, rstd, dx):  # type: ignore[no-untyped-def]
-    mean = _mean_product(dy, y, n)
-    for c in range(dy.shape[1]):
-        dx[n, c] = rstd[n, 0] * (dy[n, c] - y[n, c] * mean)
-
-
-@njit(cache=True)
-def _forward(x, eps, y, rstd):  # type: ignore[no-untyped-def]
+def normalise(x, eps, y, rstd):  # type: ignore[no-untyped-def]
+    """Rows.  (y is not x: a loop over one array that it writes and reads as two would not fill vector registers.)"""
+    one, zero = x.dtype.type(1), x.dtype.type(0)  # plain numbers would make it float64
     for n in range(x.shape[0]):
-        normalise(x, n, eps, y, rstd)
+        total = zero
+        for c in range(x.shape[1]):
+            total += x[n, c] * x[n, c]
+        r = one / np.sqrt(total / x.dtype.type(x.shape[1]) + eps)
+        rstd[n, 0] = r
+        for c in range(x.shape[1]):
+            y[n, c] = x[n, c] * r
 
 
-@njit(cache=True, parallel=True)
-def _shared_forward(x, eps, y, rstd):  # type: ignore[no-untyped-def]
-    for n in prange(x.shape[0]):
-        normalise(x, n, eps, y, rstd)
-
-
-@njit(cache=True)
+@njit(cache=True, fastmath=_SUMS)
 def _backward(dy, y, rstd, dx):  # type: ignore[no-untyped-def]
     for n in range(dy.shape[0]):
-        _derive(dy, y, n, rstd, dx)
+        total, r = dy.dtype.type(0), rstd[n, 0]
+        for c in range(dy.shape[1]):
+            total += dy[n, c] * y[n, c]
+        mean = total / dy.dtype.type(dy.shape[1])
+        for c in range(dy.shape[1]):
+            dx[n, c] = r * (dy[n, c] - y[n, c] * mean)
 
 
 @njit(cache=True, parallel=True)
-def _shared_backward(dy, y, rstd, dx):  # type: ignore[no-untyped-def]
-    for n in prange(dy.shape[0]):
-        _derive(dy, y, n, rstd, dx)
+def _normalise_in_blocks(x, eps, y, rstd):  # type: ignore[no-untyped-def]
+    for block in prange((x.shape[0] + BLOCK - 1) // BLOCK):
+        part = slice(block * BLOCK, (block + 1) * BLOCK)
+        normalise(x[part], eps, y[part], rstd[part])
+
+
+@njit(cache=True, parallel=True)
+def _backward_in_blocks(dy, y, rstd, dx):  # type: ignore[no-untyped-def]
+    for block in prange((dy.shape[0] + BLOCK - 1) // BLOCK):
+        part = slice(block * BLOCK, (block + 1) * BLOCK)
+        _backward(dy[part], y[part], rstd[part], dx[part])
 
 
 @shared
 @njit(cache=True, parallel=True)
 def _add_forward(x, y, eps, z, normed, rstd):  # type: ignore[no-untyped-def]
-    for n in prange(x.shape[0]):
+    for block in prange((x.shape[0] + BLOCK - 1) // BLOCK):
+        part = slice(block * BLOCK, (block + 1) * BLOCK)
+        _add_rows(x[part], y[part], z[part])
+        normalise(z[part], eps, normed[part], rstd[part])
+
+
+@njit(cache=True)
+def _add_rows(x, y, z):  # type: ignore[no-untyped-def]
+    for n in range(x.shape[0]):
         for c in range(x.shape[1]):
             z[n, c] = x[n, c] + y[n, c]
-        normalise(z, n, eps, normed, rstd)
+
+
+@njit(cache=True, fastmath=_SUMS)
+def _backward_and_sum(dz, dn, normed, rstd, dx):  # type: ignore[no-untyped-def]
+    for n in range(dz.shape[0]):
+        total, r = dz.dtype.type(0), rstd[n, 0]
+        for c in range(dz.shape[1]):
+            total += dn[n, c] * normed[n, c]
+        mean = total / dz.dtype.type(dz.shape[1])
+        for c in range(dz.shape[1]):
+            dx[n, c] = dz[n, c] + r * (dn[n, c] - normed[n, c] * mean)
 
 
 @shared
-@njit(cache=True, parallel=True, fastmath=_SUMS)
+@njit(cache=True, parallel=True)
 def _add_backward(dz, dn, normed, rstd, dx):  # type: ignore[no-untyped-def]
-    for n in prange(dz.shape[0]):
-        mean = _mean_product(dn, normed, n)
-        for c in range(dz.shape[1]):
-            dx[n, c] = dz[n, c] + rstd[n, 0] * (dn[n, c] - normed[n, c] * mean)
+    for block in prange((dz.shape[0] + BLOCK - 1) // BLOCK):
+        part = slice(block * BLOCK, (block + 1) * BLOCK)
+        _backward_and_sum(dz[part], dn[part], normed[part], rstd[part], dx[part])
+
+
+@njit(cache=True, fastmath=_SUMS)
+def _mix(x, x0, a, b, mixed):  # type: ignore[no-untyped-def]
+    for n in range(x.shape[0]):
+        for c in range(x.shape[1]):
+            mixed[n, c] = a * x[n, c] + b * x0[n, c]
 
 
 @shared
 @njit(cache=True, parallel=True)
 def _mix_forward(x, x0, a, b, eps, mixed, normed, rstd):  # type: ignore[no-untyped-def]
-    for n in prange(x.shape[0]):
-        for c in range(x.shape[1]):
-            mixed[n, c] = a * x[n, c] + b * x0[n, c]
-        normalise(mixed, n, eps, normed, rstd)
+    for block in prange((x.shape[0] + BLOCK - 1) // BLOCK):
+        part = slice(block * BLOCK, (block + 1) * BLOCK)
+        _mix(x[part], x0[part], a, b, mixed[part])
+        normalise(mixed[part], eps, normed[part], rstd[part])
 
 
 @shared
-@njit(cache=True, parallel=True)
+@njit(cache=True, parallel=True, fastmath=_SUMS)
 def _mix_again(x, x0, a, b, rstd, normed):  # type: ignore[no-untyped-def]
     for n in prange(x.shape[0]):
+        r = rstd[n, 0]
         for c in range(x.shape[1]):
-            normed[n, c] = (a * x[n, c] + b * x0[n, c]) * rstd[n, 0]
+            normed[n, c] = (a * x[n, c] + b * x0[n, c]) * r
 
 
 @shared

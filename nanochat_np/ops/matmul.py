@@ -1,8 +1,11 @@
 """The one matrix product that everything large goes through."""
 
-from nanochat_np.backend import empty
+import math
+
+from nanochat_np.backend import empty, pool
 from nanochat_np.backend.arrays import Array, array_module
-from nanochat_np.backend.pool import SMALLEST
+
+_SURELY_SMALL = 1 << 17  # M·K·N: quick to tell, for where the product itself is quick
 
 
 def matmul(x: Array, y: Array, out: Array | None = None) -> Array:
@@ -10,9 +13,11 @@ def matmul(x: Array, y: Array, out: Array | None = None) -> Array:
 
     Leading axes broadcast as NumPy's do; x has all of them.
     """
-    shape = (*x.shape[:-1], y.shape[-1])
+    if out is None and x.size * y.shape[-1] < _SURELY_SMALL:
+        return x @ y
     if out is None:
-        if shape[-2] * shape[-1] * x.dtype.itemsize < SMALLEST and len(shape) == 2:
+        shape = (*x.shape[:-1], y.shape[-1])
+        if math.prod(shape) * x.dtype.itemsize < pool.SMALLEST:
             return x @ y
         out = empty(shape, x.dtype, like=x)
     return array_module(x).matmul(x, y, out=out)

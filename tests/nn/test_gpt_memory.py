@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from nanochat_np.backend import default_pool
+from nanochat_np.backend import default_pool, pool
 from nanochat_np.nn import gpt
 from nanochat_np.nn.gpt_config import GPTConfig, initial
 from nanochat_np.ops import blockwise_attention, head
@@ -23,6 +23,12 @@ WAYS = [(1, False), (1, True), (2, False)]  # parts of a step, recompute
 QUICK = [("current-gqa-windows", 1, True), ("classic-gqa", 1, False)]
 SLOW = [(model, *way) for model in MODELS for way in WAYS if (model, *way) not in QUICK]
 models = pytest.mark.parametrize("settings", MODELS.values(), ids=MODELS)
+
+
+@pytest.fixture(autouse=True)
+def _small_arrays_are_of_the_pool_too(monkeypatch):
+    """So that models that are quick to try have what large ones have."""
+    monkeypatch.setattr(pool, "SMALLEST", 1 << 16)
 
 
 class Run:

@@ -43,9 +43,9 @@ def optimizer_of(p, muon=True, rates=None):
 
 @rules
 def test_a_step_takes_no_large_memory_once_the_first_is_done(muon):
-    config = GPTConfig(sequence_len=8, vocab_size=256, n_layer=1, n_head=2, n_kv_head=2, n_embd=320)
+    config = GPTConfig(sequence_len=8, vocab_size=256, n_layer=1, n_head=2, n_kv_head=2, n_embd=544)
     p = parameters(config)
-    grads, optimizer = gradients(config=config), MuonAdamW(p, 320, Rates(), muon=muon)
+    grads, optimizer = gradients(config=config), MuonAdamW(p, config.n_embd, Rates(), muon=muon)
     assert max(g.nbytes for name, g in grads.items() if name.startswith("transformer.h.")) > 2**20
     optimizer.step(grads, 1.0, 0.9, 1.0)
     global_norm(grads)
