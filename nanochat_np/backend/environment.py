@@ -25,9 +25,10 @@ THREAD_VARIABLES = {
     "NUMBA_NUM_THREADS": "numba",
 }
 KERNEL_VARIABLE = "OPENBLAS_CORETYPE"
-# OpenBLAS workers spin for 2**28 cycles (0.1 s) after a product and slow the next Numba loop up to three-fold; 2**10
-# cycles are over before that loop begins.
-SPIN = {"OPENBLAS_THREAD_TIMEOUT": "10"}
+# How long threads without work spin.  OpenBLAS's do for 2**28 cycles (0.1 s) after a product and slow the next Numba
+# loop up to three-fold; 2**10 cycles are over before that loop begins.  Those of Numba's OpenMP take the CPUs from the
+# next product as well, and to wake a sleeping one takes ten microseconds.
+SPIN = {"OPENBLAS_THREAD_TIMEOUT": ("numpy", "10"), "GOMP_SPINCOUNT": ("numba", "0")}
 # Operations of a product, 2·M·N·K, from which two threads were faster than one (measured: even at 3e8, 1.95x at 2e9).
 WORTH_SHARING = 5e8
 
@@ -55,11 +56,11 @@ def prepare() -> None:
     for name, library in THREAD_VARIABLES.items():
         if library not in sys.modules and (asked or name not in os.environ):
             _set(name, budget)
-    if "numpy" not in sys.modules:
-        kernel = {KERNEL_VARIABLE: "SkylakeX"} if _openblas_may_miss_avx512() else {}
-        for name, value in (SPIN | kernel).items():
-            if name not in os.environ:
-                _set(name, value)
+    for name, (library, value) in SPIN.items():
+        if library not in sys.modules and name not in os.environ:
+            _set(name, value)
+    if "numpy" not in sys.modules and KERNEL_VARIABLE not in os.environ and _openblas_may_miss_avx512():
+        _set(KERNEL_VARIABLE, "SkylakeX")
 
 
 def available_cpus() -> int:

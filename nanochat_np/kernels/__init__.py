@@ -20,10 +20,6 @@ import numpy as np
 
 from nanochat_np.backend.arrays import array_module
 
-# Threads of OpenMP that wait for work by spinning take the CPUs from BLAS, whose products stand between the kernels; to
-# wake a sleeping one takes ten microseconds.  Read when the first parallel kernel runs.
-os.environ.setdefault("GOMP_SPINCOUNT", "0")
-
 F = TypeVar("F", bound=Callable[..., Any])
 
 TABLE: dict[str, str] = {}  # name of an operation -> module of its kernel
