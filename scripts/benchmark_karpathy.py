@@ -69,6 +69,7 @@ def benchmark(args: argparse.Namespace) -> int:
     shapes = [SHAPES[name] for name in chosen("--configs", args.configs, SHAPES)]
     task = Task(
         steps=args.steps,
+        warmup_steps=args.warmup_steps,
         eval_tokens=args.eval_tokens,
         device=device(args.device, args.require_gpu),
         threads=args.threads,

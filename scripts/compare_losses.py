@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 from karpathy import arguments, child, prepare, upstream
-from karpathy.arguments import chosen, new_folder, parser, positive, reported
+from karpathy.arguments import chosen, new_folder, parser, reported
 from karpathy.report import now
 from karpathy.same_weights import Differences, Recording, compare, read_recording
 from karpathy.work import SHAPES, Shape, Task
@@ -49,7 +49,6 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 def main(words: list[str]) -> int:
     usage = parser(__doc__, steps=50)
-    usage.add_argument("--warmup-steps", type=positive, default=40, help="of the rates (default: %(default)s)")
     usage.add_argument("--control", action="store_true", help="run upstream once more, from weights that are nudged")
     return reported(compared, usage.parse_args(words))
 
@@ -59,7 +58,9 @@ def compared(args: argparse.Namespace) -> int:
     shapes = [SHAPES[name] for name in chosen("--configs", args.configs, SHAPES)]
     out = new_folder(args.out or Path("results/compare_losses") / time.strftime("%Y%m%d-%H%M%S"))
     work = args.work.resolve()
-    task = Task(steps=args.steps, eval_tokens=0, device="cpu", threads=args.threads, work=work)
+    task = Task(
+        steps=args.steps, warmup_steps=args.warmup_steps, eval_tokens=0, device="cpu", threads=args.threads, work=work
+    )
     sides = arguments.upstream(args, task)
     prepare.data(args.text, shapes, task)
     prepare.base_dirs(shapes, task, sides)
@@ -90,7 +91,7 @@ def difference(shape: Shape, task: Task, sides: prepare.Upstream, args: argparse
         folder = task.work / "recordings" / name
         folder.mkdir(parents=True, exist_ok=True)
         where = sides.python, sides.checkout
-        command = upstream.recorded(shape, task, *where, folder, args.warmup_steps, nudge)
+        command = upstream.recorded(shape, task, *where, folder, nudge)
         print(f"{name}: upstream trains for {task.steps} steps", file=sys.stderr, flush=True)
         ended = child.run_child(command, out / "logs" / name, args.upstream_timeout, lambda: False)
         if ended.status != "ok":

@@ -26,9 +26,9 @@ THREAD_VARIABLES = {
 }
 KERNEL_VARIABLE = "OPENBLAS_CORETYPE"
 # How long threads without work spin.  OpenBLAS's do for 2**28 cycles (0.1 s) after a product and slow the next Numba
-# loop up to three-fold; 2**10 cycles are over before that loop begins.  Those of Numba's OpenMP take the CPUs from the
-# next product as well, and to wake a sleeping one takes ten microseconds.
-SPIN = {"OPENBLAS_THREAD_TIMEOUT": ("numpy", "10"), "GOMP_SPINCOUNT": ("numba", "0")}
+# loop up to three-fold; 2**10 cycles are over before that loop begins.  Those of Numba's OpenMP may wait a little, as
+# to wake a sleeping one takes as long as a small product; 2000 rounds are over before a BLAS product suffers.
+SPIN = {"OPENBLAS_THREAD_TIMEOUT": ("numpy", "10"), "GOMP_SPINCOUNT": ("numba", "2000")}
 # Operations of a product, 2·M·N·K, from which two threads were faster than one (measured: even at 3e8, 1.95x at 2e9).
 WORTH_SHARING = 5e8
 

@@ -2,22 +2,62 @@
 
 import math
 
+import numpy as np
+
 from nanochat_np.backend import empty, pool
 from nanochat_np.backend.arrays import Array, array_module
+from nanochat_np.backend.products import product_dtype
+from nanochat_np.kernels import fused_on_cpu
 
 _SURELY_SMALL = 1 << 17  # M·K·N: quick to tell, for where the product itself is quick
+_WORTH_PACKING = 1 << 20  # M·K·N from which our product is the faster one, packing included
+_LEAST_ROWS = 8  # a whole tile
 
 
 def matmul(x: Array, y: Array, out: Array | None = None) -> Array:
     """x @ y, into ``out`` or into memory of the pool.   x (..., M, K), y (..., K, N) float -> (..., M, N).
 
-    Leading axes broadcast as NumPy's do; x has all of them.
+    Leading axes broadcast as NumPy's do; x has all of them.  Large products without leading axes are those of
+    `matrix_product`.
     """
     if out is None and x.size * y.shape[-1] < _SURELY_SMALL:
         return x @ y
     if out is None:
         shape = (*x.shape[:-1], y.shape[-1])
-        if math.prod(shape) * x.dtype.itemsize < pool.SMALLEST:
+        if math.prod(shape) * x.dtype.itemsize < pool.SMALLEST and x.ndim > 2:
             return x @ y
         out = empty(shape, x.dtype, like=x)
+    return matrix_product(x, y, out) if x.ndim == 2 else array_module(x).matmul(x, y, out=out)
+
+
+def _pays(x: Array, y: Array, out: Array) -> bool:
+    """Whether all are float32, of a shape worth packing, and in a layout that packing reads."""
+    (m, k), n, size = x.shape, y.shape[1], 4
+    return bool(
+        m >= _LEAST_ROWS
+        and m * k * n >= _WORTH_PACKING
+        and x.dtype == y.dtype == out.dtype == np.float32
+        and size in x.strides
+        and size in y.strides
+        and out.strides[1] == size
+        and min(*x.strides, *y.strides, *out.strides) > 0
+    )
+
+
+@fused_on_cpu("gemm", pays=_pays)
+def matrix_product(x: Array, y: Array, out: Array) -> Array:
+    """out = x @ y.   x (M, K), y (K, N), out (M, N) float.
+
+    In float32 the operands are rounded to bfloat16 where `products_in` says so.
+    """
+    if product_dtype() == "bfloat16" and x.dtype == np.float32:
+        x, y = round_to_bfloat16(x), round_to_bfloat16(y)
     return array_module(x).matmul(x, y, out=out)
+
+
+def round_to_bfloat16(x: Array) -> Array:
+    """The nearest bfloat16 of each number, ties to even, as float32.   x (...) float32; NaN and infinities stay."""
+    bits = x.view(np.uint32)
+    is_odd = bits >> np.uint32(16) & np.uint32(1)
+    nearest = (bits + np.uint32(0x7FFF) + is_odd) & np.uint32(0xFFFF0000)
+    return array_module(x).where(x == x, nearest.view(x.dtype), x)

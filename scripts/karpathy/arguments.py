@@ -20,6 +20,7 @@ def parser(description: str | None, steps: int) -> argparse.ArgumentParser:
     add("--make-venv", action="store_true", help="make such an environment in --work; downloads PyTorch")
     add("--configs", default="a,b", help=f"of {'; '.join(map(Shape.describe, SHAPES.values()))} (default: %(default)s)")
     add("--steps", type=positive, default=steps, help="training steps of a run (default: %(default)s)")
+    add("--warmup-steps", type=positive, default=40, help="of the rates (default: %(default)s, upstream's)")
     add("--text", default="stdlib", help="text of the data and the tokenizers: a built-in one or a path")
     add("--threads", type=positive, help="CPU threads of either side (default: as each chooses)")
     add("--upstream-timeout", type=float, default=3600, help="seconds for a run of upstream's (default: %(default)s)")

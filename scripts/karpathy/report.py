@@ -77,9 +77,10 @@ def _of_training(report: Report) -> str:
         rows.append(("", "", "upstream", *_way(each.upstream, "", "")))
     return (
         f"Upstream's scripts.base_train and our pretrain on the same shards of {report.text}, the same token ids and "
-        f"batches, {report.task.steps} steps, {report.task.eval_tokens:,} tokens to validate on, each with its own "
-        f"initial values. Tokens/s are medians over steps ({report.uncounted} not counted), then over runs; the ratio "
-        f"is ours over upstream's. The verdict allows {TOLERANCE:.0%} of bits per byte. A first step is counted from "
+        f"batches, {report.task.steps} steps, a warmup of {report.task.warmup_steps}, {report.task.eval_tokens:,} "
+        f"tokens to validate on, each with its own initial values. Tokens/s are medians over steps "
+        f"({report.uncounted} not counted), then over runs; the ratio is ours over upstream's. The verdict allows "
+        f"{TOLERANCE:.0%} of bits per byte. A first step is counted from "
         f"the start of the process, with imports, compilation and the validation before it. Eager means that nothing "
         f"of upstream is compiled, its optimizer neither.\n\n{markdown_table(head, rows)}"
     )

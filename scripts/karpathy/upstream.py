@@ -28,16 +28,13 @@ def pretrain(run: Run, task: Task, python: Path, checkout: Path) -> Command:
     return Command([str(python), *script, *given], variables(run, task, checkout), checkout)
 
 
-def recorded(
-    shape: Shape, task: Task, python: Path, checkout: Path, folder: Path, warmup: int, nudge: float
-) -> Command:
+def recorded(shape: Shape, task: Task, python: Path, checkout: Path, folder: Path, nudge: float) -> Command:
     """A training run, eager and in float32, whose weights, batches and losses go into ``folder``; see the driver."""
     run = Run(side="upstream", mode=EAGER, dtype="float32", shape=shape, seed=SEED, repeat=1)
     usual = pretrain(run, task, python, checkout)
     given = [word for word in usual.arguments if word.startswith("--") and not word.startswith("--eval-every")]
     driver = [str(python), str(DRIVERS / "record.py"), str(folder), str(nudge)]
-    flags = [*given, "--eval-every=-1", f"--warmup-steps={warmup}"]
-    return Command([*driver, *flags], usual.variables, usual.folder)
+    return Command([*driver, *given, "--eval-every=-1"], usual.variables, usual.folder)
 
 
 def speed(run: Run, task: Task, python: Path, checkout: Path) -> Command:

@@ -50,6 +50,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     """The same for every run.  ``work`` is the folder of what is prepared once."""
 
     steps: int
+    warmup_steps: int
     eval_tokens: int
     device: str
     threads: int | None
@@ -76,6 +77,7 @@ def training_flags(shape: Shape, task: Task) -> dict[str, object]:
         "device-batch-size": shape.batch,
         "total-batch-size": shape.tokens,
         "num-iterations": task.steps,
+        "warmup-steps": task.warmup_steps,
         "eval-every": task.steps,
         "eval-tokens": task.eval_tokens,
     }

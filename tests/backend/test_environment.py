@@ -60,7 +60,7 @@ def test_all_libraries_get_the_budget_of_the_cpus(machine: Machine) -> None:
         environment.THREAD_VARIABLES, "8"
     )
     assert machine.variables["OPENBLAS_THREAD_TIMEOUT"] == "10"
-    assert machine.variables["GOMP_SPINCOUNT"] == "0"
+    assert machine.variables["GOMP_SPINCOUNT"] == "2000"
 
 
 def test_what_the_user_has_set_is_left_alone(machine: Machine) -> None:

@@ -84,7 +84,7 @@ def test_a_steady_step_allocates_nothing_large(model, parts, recompute):
 
 
 def test_large_arrays_of_a_step(monkeypatch):
-    """Never all logits nor all scores; one chunk of logits; and two of the MLP's hidden numbers besides those kept."""
+    """Never all logits nor all scores; one chunk of logits; of the MLP two besides those kept, and two in panels."""
     run, made, most, empty = Run({"n_kv_head": 2}), [], Counter(), default_pool.empty
 
     def recorded(shape, dtype):
@@ -102,7 +102,7 @@ def test_large_arrays_of_a_step(monkeypatch):
     scores, logits = texts * 4 * length * length, texts * length * 5000
     assert max(most) < min(scores, logits) / 2
     assert most[64 * 5000] == 1
-    assert most[texts * length * 4 * 128] == run.config.n_layer + 2
+    assert run.config.n_layer + 2 <= most[texts * length * 4 * 128] <= run.config.n_layer + 4
 
 
 @models

@@ -201,7 +201,7 @@ def test_the_checkout_must_be_at_the_pinned_commit_and_unchanged(tmp_path):
 def test_what_is_prepared_belongs_to_a_text(tmp_path, monkeypatch):
     made = []
     monkeypatch.setattr(prepare, "_must", lambda arguments, *a, **k: made.append(arguments[3]))
-    task = Task(steps=1, eval_tokens=1, device="cpu", threads=None, work=tmp_path)
+    task = Task(steps=1, warmup_steps=40, eval_tokens=1, device="cpu", threads=None, work=tmp_path)
     prepare.data("stdlib", list(SHAPES.values()), task)
     assert made == ["data", "tokenizer", "tokenizer"]
     task.shards.mkdir()

@@ -126,8 +126,8 @@ def test_the_verdict_is_the_exit_code(sides, monkeypatch, tmp_path, capsys, larg
 
 
 def test_upstream_is_recorded_eager_with_the_flags_of_its_training():
-    task = Task(steps=50, eval_tokens=0, device="cpu", threads=None, work=Path("/w"))
-    command = upstream.recorded(SHAPES["a"], task, Path("/py"), Path("/up"), Path("/rec"), 200, 1e-7)
+    task = Task(steps=50, warmup_steps=200, eval_tokens=0, device="cpu", threads=None, work=Path("/w"))
+    command = upstream.recorded(SHAPES["a"], task, Path("/py"), Path("/up"), Path("/rec"), 1e-7)
     assert command.arguments[1].endswith("drivers/record.py")
     assert command.arguments[2:4] == ["/rec", "1e-07"]
     assert {"--depth=4", "--num-iterations=50", "--warmup-steps=200", "--eval-every=-1"} <= set(command.arguments)

@@ -8,7 +8,7 @@ from karpathy import ours, upstream
 from karpathy.verdict import compare, verdict
 from karpathy.work import COMPILED, EAGER, OURS, SHAPES, Figures, Record, Run, Task, benched, of_steps
 
-TASK = Task(steps=9, eval_tokens=512, device="cpu", threads=None, work=Path("/w"))
+TASK = Task(steps=9, warmup_steps=40, eval_tokens=512, device="cpu", threads=None, work=Path("/w"))
 LINE = "step {:05d}/00009 ({:.2f}%) | loss: {} | lrm: 0.03 | dt: 12.10ms | tok/sec: {} | bf16_mfu: 0.00 | epoch: 1\n"
 
 
@@ -92,6 +92,7 @@ def test_both_sides_get_the_same_task():
         "--device-batch-size",
         "--total-batch-size",
         "--num-iterations",
+        "--warmup-steps",
         "--eval-every",
         "--eval-tokens",
         "--save-every",
