@@ -11,6 +11,7 @@ from nanochat_np.experiments.timing import Work, repeated
 from nanochat_np.kernels import TABLE, kernel, pays_on_cpu, reference
 from nanochat_np.nn import gpt  # noqa: F401
 from nanochat_np.nn.model import ModelConfig, architecture, parameter_count
+from nanochat_np.ops.blockwise_attention import blockwise_attention
 from nanochat_np.optim import groups  # noqa: F401  its operations are of the table, as gpt's
 
 _GPT_SHAPES = "B2 T128 C256 H2 V4096"
@@ -87,6 +88,7 @@ def _gpt_arguments() -> dict[str, tuple[Any, ...]]:
     rstd, gate, heads, tables = draw(2, 128, 1), draw(2, 128, 2), (2, 128, 2, 128), (draw(128, 64), draw(128, 64))
     mixed = (x, y, real(1.1), real(0.2), rstd)
     scores = draw(4, 128, 128)
+    q, k, v = (draw(*heads).swapaxes(1, 2) for _ in range(3))
     return {
         "add_to": (draw(1024, 256), draw(1024, 256), 1.0),
         "relu_squared_again": ((draw(2, 128, 1024),),),
@@ -113,6 +115,8 @@ def _gpt_arguments() -> dict[str, tuple[Any, ...]]:
             0,
             None,
         ),
+        "blockwise_attention": (q, k, v),
+        "blockwise_attention_backward": (q, blockwise_attention(q, k, v)[1]),
         "head_dots": tuple(a.reshape(heads).swapaxes(1, 2) for a in (x, y)),
         "capped_cross_entropy": (draw(128, 4096), idx[0], 15.0, real(0.01)),
         "matrix_product": (draw(256, 256), draw(1024, 256).T, draw(256, 1024)),

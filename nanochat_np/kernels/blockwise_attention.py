@@ -20,7 +20,7 @@ def causal_softmax(z: np.ndarray, scale: float, position: int, window: int | Non
     """As `ops.blockwise_attention.causal_softmax`."""
     z = np.ascontiguousarray(z)
     lse = np.empty(z.shape[:-1], z.dtype)
-    _forward(_rows(z, z), z.dtype.type(scale), position, _reach(window), _rows(lse, z))
+    _forward(_rows(z, z), z.dtype.type(scale), position, reach(window), _rows(lse, z))
     return z, lse
 
 
@@ -36,7 +36,7 @@ def causal_softmax_backward(
     """As `ops.blockwise_attention.causal_softmax_backward`."""
     dp, z = np.ascontiguousarray(dp), np.ascontiguousarray(z)
     rows = (_rows(x, z) for x in (dp, z, lse, delta))
-    _backward(*rows, z.dtype.type(scale), position, _reach(window))
+    _backward(*rows, z.dtype.type(scale), position, reach(window))
     return z, dp
 
 
@@ -53,7 +53,8 @@ def _rows(x: np.ndarray, z: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(x).reshape(lead, *x.shape[z.ndim - 2 :])
 
 
-def _reach(window: int | None) -> int:
+def reach(window: int | None) -> int:
+    """Positions back that a row sees, for compiled code."""
     return np.iinfo(np.int64).max // 2 if window is None else window
 
 
@@ -74,7 +75,7 @@ def _top(z):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, fastmath=_SUMS, error_model="numpy")
-def _softmax(z, scale):  # type: ignore[no-untyped-def]
+def softmax(z, scale):  # type: ignore[no-untyped-def]
     """Of a row, in place.  Returns the logarithm of the denominator."""
     top, mass = _top(z), z.dtype.type(0)
     for s in range(z.size):
@@ -88,7 +89,8 @@ def _softmax(z, scale):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, fastmath=_SUMS)
-def _softmax_backward(dp, z, lse, delta, scale):  # type: ignore[no-untyped-def]
+def softmax_backward(dp, z, lse, delta, scale):  # type: ignore[no-untyped-def]
+    """Of a row, in place: z becomes the weights, dp the gradient of z."""
     for s in range(z.size):
         p = exp(z[s] * scale - lse)
         z[s] = p
@@ -102,7 +104,7 @@ def _forward(z, scale, position, window, lse):  # type: ignore[no-untyped-def]
     for n in prange(z.shape[0] * time):
         h, t = n // time, n % time
         start, stop = max(0, t + position - window), min(keys, t + position + 1)
-        lse[h, t] = _softmax(z[h, t, start:stop], scale)
+        lse[h, t] = softmax(z[h, t, start:stop], scale)
         clear(z[h, t, :start])
         clear(z[h, t, stop:])
 
@@ -114,7 +116,7 @@ def _backward(dp, z, lse, delta, scale, position, window):  # type: ignore[no-un
     for n in prange(z.shape[0] * time):
         h, t = n // time, n % time
         start, stop = max(0, t + position - window), min(keys, t + position + 1)
-        _softmax_backward(dp[h, t, start:stop], z[h, t, start:stop], lse[h, t], delta[h, t], scale)
+        softmax_backward(dp[h, t, start:stop], z[h, t, start:stop], lse[h, t], delta[h, t], scale)
         for block in (z, dp):
             clear(block[h, t, :start])
             clear(block[h, t, stop:])

@@ -10,6 +10,8 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from nanochat_np.backend import empty
 from nanochat_np.backend.arrays import Array, array_module
 from nanochat_np.kernels import fused_on_cpu
@@ -19,6 +21,16 @@ BLOCK = 128
 BLOCK_SCORES = 1 << 19  # scores in memory at a time, where a block of one text has no more
 
 
+def _pays(q: Array, *_: object) -> bool:
+    """Whether the heads are float32, and as wide as a tile."""
+    return bool(q.dtype == np.float32 and q.shape[-1] >= 32)
+
+
+def _pays_backward(do: Array, cache: tuple[Array, ...]) -> bool:
+    return _pays(cache[0])
+
+
+@fused_on_cpu("fused_attention", pays=_pays)
 def blockwise_attention(q: Array, k: Array, v: Array, window: int | None = None) -> tuple[Array, Any]:
     """o_t = Σ_s p_ts v_s over s ≤ t, and t − s ≤ window where one is given;  p_t = softmax_s(q_t · k_s / sqrt(D)).
 
@@ -41,6 +53,7 @@ def blockwise_attention(q: Array, k: Array, v: Array, window: int | None = None)
     return o, (q, k, v, o, lse, window)
 
 
+@fused_on_cpu("fused_attention", pays=_pays_backward)
 def blockwise_attention_backward(do: Array, cache: Any) -> tuple[Array, Array, Array]:
     """With p = exp(s − lse):  dv = pᵀ do;  ds = p · (do vᵀ − Σ do·o);  dq = ds k / sqrt(D);  dk = dsᵀ q / sqrt(D).
 

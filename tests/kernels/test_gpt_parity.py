@@ -162,7 +162,10 @@ def test_they_agree_where_threads_share_the_work(name):
     agree(name, New(dtype="float32"), **{letter: LARGE[letter] for letter in parameters(name)})
 
 
+ALONE = {"matrix_product", "blockwise_attention", "blockwise_attention_backward"}  # have files of tests of their own
+
+
 def test_all_kernels_are_tested():
     others = {*test_parity.FUSED, *(f"{name}_backward" for name in test_parity.FUSED)} & set(kernels.TABLE)
     optimizers = {name for name, module in kernels.TABLE.items() if module in {"optimizers", "muon"}}
-    assert set(kernels.TABLE) == {*CASES, "matrix_product"} | others | optimizers  # which have tests of their own
+    assert set(kernels.TABLE) == {*CASES, *ALONE} | others | optimizers  # which have tests of their own
