@@ -87,7 +87,7 @@ def benchmark(args: argparse.Namespace) -> int:
     records: list[Record] = []
     environment = prepare.environment()
     for number, run in enumerate(plan, start=1):
-        record = executed(run, job(run, task, sides.python, sides.checkout, out, args.speed_only), args, out)
+        record = executed(run, job(run, task, sides.python, sides.checkout, out, args.speed_only), task, args, out)
         records.append(record)
         print(f"{number}/{len(plan)} {run.label}: {told(record)}", file=sys.stderr, flush=True)
         result = report.Report(
@@ -161,10 +161,10 @@ def _never() -> bool:
     return False
 
 
-def executed(run: Run, job: Job, args: argparse.Namespace, out: Path) -> Record:
+def executed(run: Run, job: Job, task: Task, args: argparse.Namespace, out: Path) -> Record:
     """Run it, if it can be; a run that ends without figures has failed."""
     command = child.shown(job.command)
-    reason = ours.unavailable(run) if run.side == "ours" else ""
+    reason = ours.unavailable(run, task) if run.side == "ours" else ""
     if reason:
         return Record(run=run, status="not available yet", message=reason)
     timeout = args.ours_timeout if run.side == "ours" else args.upstream_timeout
@@ -205,7 +205,7 @@ def dry_run(args: argparse.Namespace, shapes: list[Shape], task: Task, plan: lis
         for arguments in prepare.data_commands(args.text, shapes, task):
             print(prepare.preview(arguments))
     for run in plan:
-        reason = ours.unavailable(run) if run.side == "ours" else ""
+        reason = ours.unavailable(run, task) if run.side == "ours" else ""
         shown = child.shown(job(run, task, python, checkout, out, args.speed_only).command)
         print(f"# {run.label}: {reason}" if reason else f"# {run.label}\n{shown}")
 

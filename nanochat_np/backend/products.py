@@ -1,4 +1,9 @@
-"""In which precision large matrix products multiply: float32 as their operands are, or bfloat16."""
+"""In which precision large matrix products multiply: as their operands are, or in bfloat16.
+
+"bfloat16" as the precision of a model means float32 weights, activations, gradients and moments, whose products round
+their operands.  Source: Micikevicius et al. 2018, arXiv:1710.03740 (master weights); Kalamkar et al. 2019,
+arXiv:1905.12322 (bfloat16).
+"""
 
 import contextlib
 from collections.abc import Iterator
@@ -15,10 +20,15 @@ def product_dtype() -> ProductDtype:
     return _product_dtype.get()
 
 
+def array_dtype(precision: str) -> str:
+    """What arrays of a model are in."""
+    return "float32" if precision == "bfloat16" else precision
+
+
 @contextlib.contextmanager
-def products_in(dtype: ProductDtype) -> Iterator[None]:
-    """Within this context products of float32 matrices round their operands to ``dtype``; sums are float32 still."""
-    token = _product_dtype.set(dtype)
+def products_in(precision: str) -> Iterator[None]:
+    """Within this context float32 matrices are rounded to bfloat16 where that is the precision; sums stay float32."""
+    token = _product_dtype.set("bfloat16" if precision == "bfloat16" else "float32")
     try:
         yield
     finally:

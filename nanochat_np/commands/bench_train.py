@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from nanochat_np.backend.device import select_device
-from nanochat_np.backend.peak import peak_flops
+from nanochat_np.backend.products import products_in
 from nanochat_np.command_line.console import out, progress
 from nanochat_np.commands.bench_folder import bench_folder, invoked
 from nanochat_np.config import BenchConfig
@@ -14,6 +14,7 @@ from nanochat_np.experiments.bench_model import initial_weights, model_config
 from nanochat_np.experiments.bench_steps import WARM_UP, StepTimes, figures, step_times
 from nanochat_np.experiments.table import markdown_table, text_table
 from nanochat_np.nn.gpt_config import GPTConfig, scaling_counts
+from nanochat_np.ops.peak import peak_flops
 
 
 class TrainSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +53,7 @@ def run(config: BenchConfig) -> TrainSummary:
     with (
         bench_folder(config, device) as folder,
         device.active(),
+        products_in(config.dtype),
         progress(WARM_UP + config.steps, config.quiet) as shown,
     ):
         peak = peak_flops(device, config.dtype)

@@ -12,10 +12,10 @@ import psutil
 
 import nanochat_np
 from nanochat_np.backend import environment
-from nanochat_np.backend.peak import gemm_gflops
 from nanochat_np.command_line.console import out
 from nanochat_np.commands.doctor_gpu import gpu_section
 from nanochat_np.config import DoctorConfig
+from nanochat_np.ops.peak import gemm_gflops
 
 Section = dict[str, Any]
 GIB = 2**30

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from nanochat_np.config.common import Common, DeviceName, Folder, MemoryGuardRatio, MemoryGuardWindow, Resume
-from nanochat_np.config.lab import Dtype
+from nanochat_np.config.lab import Precision
 
 Architecture = Literal["current", "classic"]
 Sink = Literal["tensorboard", "wandb", "trackio"]
@@ -77,7 +77,7 @@ class PretrainTraining(PretrainModel, frozen=True, kw_only=True):
     ] = False
     seed: Annotated[int, Meta(ge=0, description="seed of every random stream")] = 42
     device: DeviceName = "auto"
-    dtype: Annotated[Dtype, Meta(description="precision")] = "float32"
+    dtype: Annotated[Precision, Meta(description="precision; bfloat16 is of products, on the CPU")] = "float32"
 
 
 class PretrainOptimizer(PretrainTraining, frozen=True, kw_only=True):

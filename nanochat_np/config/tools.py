@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from nanochat_np.config.common import Common, DeviceName, Folder, Positive
-from nanochat_np.config.lab import Dtype
+from nanochat_np.config.lab import Precision
 from nanochat_np.config.pretrain import Architecture
 
 
@@ -33,7 +33,7 @@ class BenchModel(Common, frozen=True, kw_only=True):
     window_pattern: Annotated[
         str, Meta(description="how far each layer looks back, repeated: L all, S a quarter of the context; last is L")
     ] = "SSSL"
-    dtype: Annotated[Dtype, Meta(description="precision of everything")] = "float32"
+    dtype: Annotated[Precision, Meta(description="precision; bfloat16 is of products, on the CPU")] = "float32"
 
 
 class BenchConfig(BenchModel, frozen=True, kw_only=True):

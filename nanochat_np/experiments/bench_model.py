@@ -2,6 +2,7 @@
 
 from nanochat_np.backend.arrays import Array
 from nanochat_np.backend.device import Device
+from nanochat_np.backend.products import array_dtype
 from nanochat_np.backend.random import stream
 from nanochat_np.config import BenchConfig
 from nanochat_np.nn.gpt_config import GPTConfig, initial
@@ -25,4 +26,6 @@ def model_config(config: BenchConfig) -> GPTConfig:
 
 def initial_weights(model: GPTConfig, dtype: str, device: Device) -> dict[str, Array]:
     """Where training would begin."""
-    return {name: device.array(values, dtype) for name, values in initial(model, stream(SEED, "init")).items()}
+    return {
+        name: device.array(values, array_dtype(dtype)) for name, values in initial(model, stream(SEED, "init")).items()
+    }

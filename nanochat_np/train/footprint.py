@@ -4,6 +4,7 @@ import numpy as np
 import psutil
 
 from nanochat_np.backend.device import Device
+from nanochat_np.backend.products import array_dtype
 from nanochat_np.errors import ConfigError
 from nanochat_np.nn.gpt_config import GPTConfig, scaling_counts
 from nanochat_np.nn.model import ModelConfig, architecture, parameter_count
@@ -45,7 +46,7 @@ def gpt_step_bytes(config: GPTConfig, batch_size: int, recompute: bool, itemsize
 
 def require_memory_of_gpt(config: GPTConfig, batch_size: int, recompute: bool, dtype: str, device: Device) -> None:
     """Raise ConfigError where a step of the GPT would take more than the device has free."""
-    needed = gpt_step_bytes(config, batch_size, recompute, np.dtype(dtype).itemsize)
+    needed = gpt_step_bytes(config, batch_size, recompute, np.dtype(array_dtype(dtype)).itemsize)
     _require(
         needed, device, "lower --device-batch-size, --max-seq-len or --depth" + ", or use --recompute" * (not recompute)
     )

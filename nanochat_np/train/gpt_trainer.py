@@ -9,6 +9,7 @@ import numpy as np
 from nanochat_np.backend import environment
 from nanochat_np.backend.arrays import Array, to_numpy
 from nanochat_np.backend.device import Device
+from nanochat_np.backend.products import products_in
 from nanochat_np.errors import RunError
 from nanochat_np.nn import gpt
 from nanochat_np.nn.gpt_config import GPTConfig, shapes
@@ -31,13 +32,17 @@ class GPTTrainer:
         muon: bool = True,
         grad_clip: float = 0.0,
         recompute: bool = False,
+        precision: str = "float32",
         batch_size: int,
     ) -> None:
-        """``weights`` are copied to the device; 0 for ``grad_clip`` is off; ``batch_size`` is in rows."""
+        """``weights`` are copied to the device; 0 for ``grad_clip`` is off; ``batch_size`` is in rows.
+
+        ``precision`` is that of the products: see `backend.products`.
+        """
         largest = max(math.prod(shape) for shape in shapes(config).values())
         environment.use_blas_threads_for(2.0 * batch_size * config.sequence_len * largest)
         self.config, self.device = config, device
-        self._grad_clip, self._recompute = grad_clip, recompute
+        self._grad_clip, self._recompute, self._precision = grad_clip, recompute, precision
         with device.active():
             self.weights = {name: device.array(values) for name, values in weights.items()}
             self._grads = {name: device.xp.zeros_like(values) for name, values in self.weights.items()}
@@ -56,7 +61,7 @@ class GPTTrainer:
         Returns the mean loss before it, in nats a token, and the norm of the gradient before clipping.  The batches are
         of one size with every position a target, so that the mean of their gradients is the gradient of all.
         """
-        with self.device.active(), _told_of_memory(self.device):
+        with self.device.active(), _told_of_memory(self.device), products_in(self._precision):
             for grad in self._grads.values():
                 grad.fill(0)
             total: Array = 0.0
@@ -78,7 +83,7 @@ class GPTTrainer:
 
     def losses(self, inputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
         """Cross-entropy of each target in nats, (B, T) float64."""
-        with self.device.active(), _told_of_memory(self.device):
+        with self.device.active(), _told_of_memory(self.device), products_in(self._precision):
             found = gpt.losses(self.weights, self.config, self.device.array(inputs), self.device.array(targets))
             return to_numpy(found).astype(np.float64)
 

@@ -38,6 +38,8 @@ def resolved(config: PretrainConfig, on_gpu: bool) -> PretrainConfig:
     """Fill what is left to be derived and does not depend on the model.  Raises ConfigError for what makes no sense."""
     if 0 < config.memory_guard_ratio < 1:
         raise ConfigError(f"--memory-guard-ratio {config.memory_guard_ratio:g}: takes 0 (off), or 1 and more")
+    if config.dtype == "bfloat16" and on_gpu:
+        raise ConfigError("--dtype bfloat16: on a GPU training is in float32 so far: leave it out, or use --device cpu")
     if config.head_dim % 2:
         raise ConfigError(f"--head-dim {config.head_dim}: must be even, rotary embeddings turn its two halves")
     for name in ("vocab_size", "max_seq_len", "device_batch_size", "total_batch_size", "n_kv_head", "eval_tokens"):

@@ -123,7 +123,7 @@ class PretrainStage:
             step=step,
             stage="pretrain",
             model=self.plan.model,
-            dtype=self.config.dtype,
+            dtype="float64" if self.config.dtype == "float64" else "float32",
             tokenizer=self.tokenizer.fingerprint,
             position=self._position.state() if self._position else self._state or {},  # {} is before the first
             settings=msgspec.to_builtins(self.config),

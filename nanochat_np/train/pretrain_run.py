@@ -10,7 +10,7 @@ import msgspec
 from nanochat_np import kernels
 from nanochat_np.backend.device import Device, select_device
 from nanochat_np.backend.files import told_as
-from nanochat_np.backend.peak import peak_flops
+from nanochat_np.backend.products import array_dtype
 from nanochat_np.backend.random import stream
 from nanochat_np.config import PretrainConfig
 from nanochat_np.data.documents import DocumentFile
@@ -19,6 +19,7 @@ from nanochat_np.errors import ConfigError, Interrupted, RunError
 from nanochat_np.evaluate.bits import Validation
 from nanochat_np.nn import gpt_config
 from nanochat_np.nn.model import parameter_count
+from nanochat_np.ops.peak import peak_flops
 from nanochat_np.text import bpe_file
 from nanochat_np.text.bpe import BpeTokenizer
 from nanochat_np.text.bpe_training import train_bpe
@@ -78,7 +79,7 @@ def pretrain(prepared: Prepared, run: RunFolder, reporter: Reporter, started: fl
     if device.index is None and kernels.are_cold():
         reporter.note("compiling the loops, once on this machine: half a minute")
     weights = gpt_config.initial(plan.model, stream(config.seed, "init"))
-    weights = {name: values.astype(config.dtype, copy=False) for name, values in weights.items()}
+    weights = {name: values.astype(array_dtype(config.dtype), copy=False) for name, values in weights.items()}
     trainer = GPTTrainer(
         plan.model,
         weights,
@@ -87,6 +88,7 @@ def pretrain(prepared: Prepared, run: RunFolder, reporter: Reporter, started: fl
         muon=config.optimizer == "muon",
         grad_clip=config.grad_clip,
         recompute=config.recompute,
+        precision=config.dtype,
         batch_size=config.device_batch_size,
     )
     del weights

@@ -7,7 +7,6 @@ from pathlib import Path
 from karpathy.work import Command, Figures, Run, Task, of_steps, step_flags, training_flags
 
 ROOT = Path(__file__).resolve().parents[2]
-DTYPES = ("float32",)  # that the GPT can be trained in so far
 
 
 def program(*arguments: object) -> list[str]:
@@ -42,9 +41,10 @@ def _command(name: str, flags: dict[str, object], task: Task) -> Command:
     return Command([*program(*name.split()), *given, "--json", "--quiet"], {}, ROOT)
 
 
-def unavailable(run: Run) -> str:
+def unavailable(run: Run, task: Task) -> str:
     """Why this run cannot be made yet, or nothing."""
-    return "" if run.dtype in DTYPES else f"training in {run.dtype} is not available yet"
+    is_there = run.dtype == "float32" or task.device == "cpu"
+    return "" if is_there else f"training in {run.dtype} on a GPU is not available yet"
 
 
 def has_begun(out: Path) -> bool:

@@ -4,6 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from nanochat_np.backend.device import Device
+from nanochat_np.commands import pretrain
+
 # What upstream at 92d63d4 prints with its defaults (sequence 2048, vocabulary 32768, SSSL, aspect 64, head 128, ratio
 # 12), by running it: depth, width, heads | wte, value embeddings, head, matrices, scalars, total | parameters that
 # scale | FLOPs a token | tokens, log2 of the batch, multiplier of the rates, weight decay, steps.
@@ -58,6 +61,12 @@ def test_the_length_of_a_run(lab):
     ratio = derived(lab, "--data=climbmix", "--target-param-data-ratio=3")
     assert ratio["target_tokens"] == 3 * ratio["scaling_params"]
     assert ratio["num_iterations"] == ratio["target_tokens"] // ratio["total_batch_size"]
+
+
+def test_a_gpu_trains_in_float32_so_far(lab, monkeypatch):
+    monkeypatch.setattr(pretrain, "select_device", lambda name: Device(0))
+    line = lab("pretrain", "--dry-run", "--data=climbmix", "--dtype=bfloat16", "--device=cuda").error(1)
+    assert "--dtype bfloat16: on a GPU training is in float32 so far" in line
 
 
 def test_a_derived_batch_is_a_multiple_of_a_pass(lab):

@@ -141,6 +141,21 @@ def test_recompute_changes_nothing(lab):
     assert [event["loss"] for event in events(one, "step")] == [event["loss"] for event in events(two, "step")]
 
 
+def test_bfloat16_is_of_products_only(lab):
+    run = lab.pretrained("--out=run", "--dtype=bfloat16")
+    plain = lab.pretrained("--out=plain")
+    found = load(run / "checkpoints/step_000006")
+    assert found.meta.dtype == "float32"
+    assert found.meta.settings["dtype"] == "bfloat16"
+    assert {values.dtype for values in (*found.weights.values(), *found.state.values())} == {np.dtype("float32")}
+    losses, expected = ([event["loss"] for event in events(path, "step")] for path in (run, plain))
+    assert losses != expected
+    assert losses == pytest.approx(expected, rel=1e-2)
+    shutil.rmtree(run / "checkpoints/step_000006")
+    assert lab("pretrain", "--resume", "--quiet", "--out=run").code == 0
+    assert [event["loss"] for event in events(run, "step")] == losses
+
+
 def test_a_tokenizer_of_ones_own(lab):
     run = lab.pretrained("--out=one")
     other = lab.pretrained("--out=two", f"--tokenizer={run / 'tokenizer'}", "--vocab-size=-1")

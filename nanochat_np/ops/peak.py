@@ -6,6 +6,8 @@ import time
 import numpy as np
 
 from nanochat_np.backend.device import Device
+from nanochat_np.backend.products import array_dtype, products_in
+from nanochat_np.ops.matmul import matmul
 
 # Dense bfloat16 products on tensor cores, in 10^12 operations a second, by the name that the driver gives; the first
 # pattern found counts.  Source: NVIDIA's data sheets, as nanochat (92d63d4, common.py) lists them.
@@ -34,13 +36,13 @@ _TERAFLOPS = {
 def peak_flops(device: Device, dtype: str) -> float | None:
     """Operations a second of the largest matrix products on ``device``; None where that is not known.
 
-    On the CPU that is measured with NumPy, for a quarter of a second, in ``dtype`` ("float32" or "float64", others are
-    not known).  On a GPU it is the published figure for bfloat16 on tensor cores whatever the ``dtype``, so that shares
-    of it can be compared: a run in float32 gets nowhere near it.
+    On the CPU that is measured, for a quarter of a second, in ``dtype`` ("float32", "float64" or "bfloat16").  On a GPU
+    it is the published figure for bfloat16 on tensor cores whatever the ``dtype``, so that shares of it can be
+    compared: a run in float32 gets nowhere near it.
     """
     if device.index is not None:
         return peak_of_gpu(device.xp.cuda.runtime.getDeviceProperties(device.index)["name"].decode())
-    return 1e9 * gemm_gflops(dtype) if dtype in ("float32", "float64") else None
+    return 1e9 * gemm_gflops(dtype)
 
 
 def peak_of_gpu(name: str) -> float | None:
@@ -51,11 +53,12 @@ def peak_of_gpu(name: str) -> float | None:
 
 
 def gemm_gflops(dtype: str, size: int = 1024, seconds: float = 0.2) -> float:
-    """Speed of ``size``³ products by NumPy in 10⁹ operations a second: of the fastest within ``seconds``."""
-    a, b = np.random.default_rng(0).random((2, size, size)).astype(dtype)
-    product = a @ b  # threads start, buffers come
-    fastest, end = np.inf, time.perf_counter() + seconds
-    while (begin := time.perf_counter()) < end:
-        np.matmul(a, b, out=product)
-        fastest = min(fastest, time.perf_counter() - begin)
+    """Speed of ``size``³ products as a model takes them, in 10⁹ operations a second: the fastest within ``seconds``."""
+    a, b = np.random.default_rng(0).random((2, size, size)).astype(array_dtype(dtype))
+    with products_in(dtype):
+        product = matmul(a, b)  # threads start, buffers come
+        fastest, end = np.inf, time.perf_counter() + seconds
+        while (begin := time.perf_counter()) < end:
+            matmul(a, b, out=product)
+            fastest = min(fastest, time.perf_counter() - begin)
     return 2 * size**3 / fastest / 1e9
