@@ -120,4 +120,5 @@ def _gpt_arguments() -> dict[str, tuple[Any, ...]]:
         "head_dots": tuple(a.reshape(heads).swapaxes(1, 2) for a in (x, y)),
         "capped_cross_entropy": (draw(128, 4096), idx[0], 15.0, real(0.01)),
         "matrix_product": (draw(256, 256), draw(1024, 256).T, draw(256, 1024)),
+        "stack_product": (draw(2, 256, 256), draw(2, 1024, 256).swapaxes(1, 2), draw(2, 256, 1024)),
     }

@@ -56,6 +56,13 @@ def matrix_product(x: np.ndarray, y: np.ndarray, out: np.ndarray) -> np.ndarray:
     return out
 
 
+def stack_product(x: np.ndarray, y: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """As `ops.matmul.stack_product`."""
+    for operands in zip(x, y, out, strict=True):
+        matrix_product(*operands)
+    return out
+
+
 def _panels(y: np.ndarray, steps: int, pairs: bool) -> np.ndarray:
     """The panels of y (K, N):  (⌈N / columns⌉, steps, columns)."""
     k, n = y.shape

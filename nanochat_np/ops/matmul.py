@@ -17,17 +17,22 @@ _LEAST_ROWS = 8  # a whole tile
 def matmul(x: Array, y: Array, out: Array | None = None) -> Array:
     """x @ y, into ``out`` or into memory of the pool.   x (..., M, K), y (..., K, N) float -> (..., M, N).
 
-    Leading axes broadcast as NumPy's do; x has all of them.  Large products without leading axes are those of
-    `matrix_product`.
+    Leading axes broadcast as NumPy's do; x has all of them.  Large products of two matrices are those of
+    `matrix_product`, and of two stacks of as many matrices of `stack_product`.
     """
     if out is None and x.size * y.shape[-1] < _SURELY_SMALL:
         return x @ y
+    product = matrix_product if x.ndim == 2 else stack_product if _are_stacks(x, y) else None
     if out is None:
         shape = (*x.shape[:-1], y.shape[-1])
-        if math.prod(shape) * x.dtype.itemsize < pool.SMALLEST and x.ndim > 2:
+        if product is None and math.prod(shape) * x.dtype.itemsize < pool.SMALLEST:
             return x @ y
         out = empty(shape, x.dtype, like=x)
-    return matrix_product(x, y, out) if x.ndim == 2 else array_module(x).matmul(x, y, out=out)
+    return product(x, y, out) if product else array_module(x).matmul(x, y, out=out)
+
+
+def _are_stacks(x: Array, y: Array) -> bool:
+    return x.ndim == y.ndim == 3 and len(x) == len(y) > 0
 
 
 def _pays(x: Array, y: Array, out: Array) -> bool:
@@ -50,6 +55,16 @@ def matrix_product(x: Array, y: Array, out: Array) -> Array:
 
     In float32 the operands are rounded to bfloat16 where `products_in` says so.
     """
+    return _product(x, y, out)
+
+
+@fused_on_cpu("gemm", pays=lambda x, y, out: _pays(x[0], y[0], out[0]))
+def stack_product(x: Array, y: Array, out: Array) -> Array:
+    """out = x @ y, matrix by matrix.   x (S, M, K), y (S, K, N), out (S, M, N), S ≥ 1; else as `matrix_product`."""
+    return _product(x, y, out)
+
+
+def _product(x: Array, y: Array, out: Array) -> Array:
     if product_dtype() == "bfloat16" and x.dtype == np.float32:
         x, y = round_to_bfloat16(x), round_to_bfloat16(y)
     return array_module(x).matmul(x, y, out=out)

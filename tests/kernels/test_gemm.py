@@ -52,6 +52,15 @@ def test_it_is_the_product_and_nothing_else_is_written(m, k, n, of_x, of_y, dtyp
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_stack_is_multiplied_matrix_by_matrix(dtype):
+    x, y = (np.random.default_rng(i).standard_normal((3, 128, 150), dtype=np.float32) for i in range(2))
+    with products_in(dtype):
+        found = matmul(x, y.swapaxes(1, 2))
+        expected = reference("stack_product")(x, y.swapaxes(1, 2), np.empty_like(found))
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_threads_change_nothing(dtype):
     x, y = operand("rows", 300, 700, 1), operand("columns", 700, 90, 2)
     threads, results = get_num_threads(), []
