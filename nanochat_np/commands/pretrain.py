@@ -57,6 +57,8 @@ class DryRun(msgspec.Struct, frozen=True, kw_only=True):
 def run(config: PretrainConfig, given: frozenset[str]) -> PretrainSummary | DryRun:
     """Pretrain, or go on with ``--resume``.  Nothing is written before settings and data are known to be good."""
     started = time.perf_counter()
+    if config.resume_from_step >= 0:
+        config = msgspec.structs.replace(config, resume=True)
     with stop_at_once():
         path = run_path(config)
         saved = resumed_config(RunFolder(path), config, given) if path and config.resume else None

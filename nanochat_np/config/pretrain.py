@@ -121,6 +121,9 @@ class PretrainRun(PretrainSchedule, frozen=True, kw_only=True):
     keep: Annotated[int, Meta(ge=0, description="checkpoints to keep, the newest; 0 is all")] = 2
     out: Annotated[Folder | None, Meta(description="folder of the run (default: results/dDEPTH_TIME)")] = None
     resume: Resume = False
+    resume_from_step: Annotated[
+        int, Meta(ge=-1, description="go on from the checkpoint of this step and remove newer ones; -1 is the newest")
+    ] = -1
     sinks: Annotated[
         tuple[Sink, ...], Meta(description="where metrics go besides metrics.jsonl: tensorboard, wandb, trackio")
     ] = ()

@@ -1,6 +1,7 @@
 """Which checkpoint: the newest sound one of a run, the one that a path means, the newest under ``results``."""
 
 import contextlib
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +9,22 @@ from nanochat_np.backend.files import told_as
 from nanochat_np.errors import CheckpointError
 from nanochat_np.train import checkpoint
 from nanochat_np.train.checkpoint import is_step, step_folders
+
+
+def load_step(folder: Path, step: int) -> tuple[Path, checkpoint.Checkpoint]:
+    """The checkpoint of a step of a run, and its folder; those that are newer are removed.
+
+    Raises CheckpointError where there is none, or it is damaged; then nothing is removed.
+    """
+    there = {int(path.name.removeprefix("step_")): path for path in step_folders(folder)}
+    if step not in there:
+        steps = ", ".join(map(str, sorted(there))) or "none"
+        raise CheckpointError(f"--resume-from-step {step}: no such checkpoint in {folder}, there are: {steps}")
+    found = checkpoint.load(there[step])
+    for newer in (path for number, path in there.items() if number > step):
+        with told_as(CheckpointError, f"cannot remove {newer}"):
+            shutil.rmtree(newer)
+    return there[step], found
 
 
 def load_newest(folder: Path, note: Callable[[str], None]) -> tuple[Path, checkpoint.Checkpoint] | None:

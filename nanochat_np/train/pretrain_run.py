@@ -28,7 +28,7 @@ from nanochat_np.train.env_record import env_record
 from nanochat_np.train.footprint import require_memory_of_gpt
 from nanochat_np.train.gpt_trainer import GPTTrainer
 from nanochat_np.train.interrupts import stop_request
-from nanochat_np.train.locate import load_newest
+from nanochat_np.train.locate import load_newest, load_step
 from nanochat_np.train.loop import Reporter, TrainingLoop
 from nanochat_np.train.pretrain import PretrainStage, pace
 from nanochat_np.train.resume import config_record
@@ -94,7 +94,8 @@ def pretrain(prepared: Prepared, run: RunFolder, reporter: Reporter, started: fl
     del weights
     peak = peak_flops(device, config.dtype)
     stage = PretrainStage(config, plan, prepared.split, prepared.tokenizer, trainer, peak, run.path)
-    found = load_newest(run.checkpoints, reporter.note)
+    step = config.resume_from_step
+    found = load_step(run.checkpoints, step) if step >= 0 else load_newest(run.checkpoints, reporter.note)
     if found is not None:
         with device.active():
             stage.restore(found[1])

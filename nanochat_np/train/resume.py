@@ -13,7 +13,7 @@ from nanochat_np.train.run_folder import SCHEMA, RunFolder
 Settings = TypeVar("Settings", TrainConfig, PretrainConfig)
 
 # Flags of this call alone, whatever the run was begun with.
-_OWN = {*Common.__struct_fields__, "out", "resume"}
+_OWN = {*Common.__struct_fields__, "out", "resume", "resume_from_step"}
 # Flags that change what is kept or how long it goes on, but not what a step computes.
 _FREE: dict[type, Set[str]] = {
     TrainConfig: {"steps", "eval_every", "checkpoint_every", "val_tokens", "sample_tokens", "device"},

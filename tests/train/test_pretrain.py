@@ -90,6 +90,20 @@ def test_a_resumed_run_is_the_undisturbed_one(lab, flags):
         ]
 
 
+def test_a_run_goes_on_from_an_older_step(lab):
+    run = lab.pretrained("--out=run", "--save-every=2", "--keep=0")
+    whole = final_bytes(run)
+    line = lab("pretrain", "--quiet", "--out=run", "--resume-from-step=3").error(4)
+    assert "--resume-from-step 3: no such checkpoint" in line
+    assert line.endswith("there are: 2, 4, 6")
+    again = ("pretrain", "--quiet", "--out=run", "--resume-from-step=2", "--num-iterations=4", "--save-every=4")
+    assert lab(*again).code == 0
+    assert [path.name for path in step_folders(run / "checkpoints")] == ["step_000004", "step_000002"]
+    assert [event["step"] for event in events(run, "step")] == [1, 2, 3, 4]
+    assert lab("pretrain", "--quiet", "--resume", "--out=run", "--num-iterations=6").code == 0
+    assert final_bytes(run) != whole  # the schedule of four steps came between
+
+
 def test_flags_of_a_resumed_run(lab):
     run = lab.pretrained("--out=run")
     assert lab("pretrain", "--resume", "--quiet", "--out=run", "--num-iterations=8").code == 0
