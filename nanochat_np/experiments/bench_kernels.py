@@ -88,6 +88,7 @@ def _gpt_arguments() -> dict[str, tuple[Any, ...]]:
     rstd, gate, heads, tables = draw(2, 128, 1), draw(2, 128, 2), (2, 128, 2, 128), (draw(128, 64), draw(128, 64))
     mixed = (x, y, real(1.1), real(0.2), rstd)
     scores = draw(4, 128, 128)
+    wide = draw(2, 256, 1024)
     q, k, v = (draw(*heads).swapaxes(1, 2) for _ in range(3))
     return {
         "add_to": (draw(1024, 256), draw(1024, 256), 1.0),
@@ -120,5 +121,6 @@ def _gpt_arguments() -> dict[str, tuple[Any, ...]]:
         "head_dots": tuple(a.reshape(heads).swapaxes(1, 2) for a in (x, y)),
         "capped_cross_entropy": (draw(128, 4096), idx[0], 15.0, real(0.01)),
         "matrix_product": (draw(256, 256), draw(1024, 256).T, draw(256, 1024)),
+        "symmetric_stack_product": (wide, wide.swapaxes(1, 2), draw(2, 256, 256)),
         "stack_product": (draw(2, 256, 256), draw(2, 1024, 256).swapaxes(1, 2), draw(2, 256, 1024)),
     }

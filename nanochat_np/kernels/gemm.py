@@ -38,6 +38,25 @@ _TASKS = 4  # of each thread, at least, where the blocks can be so small
 
 def matrix_product(x: np.ndarray, y: np.ndarray, out: np.ndarray) -> np.ndarray:
     """As `ops.matmul.matrix_product`."""
+    return _matrix_product(x, y, out, is_symmetric=False)
+
+
+def stack_product(x: np.ndarray, y: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """As `ops.matmul.stack_product`."""
+    for operands in zip(x, y, out, strict=True):
+        _matrix_product(*operands, is_symmetric=False)
+    return out
+
+
+def symmetric_stack_product(x: np.ndarray, y: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """As `ops.matmul.symmetric_stack_product`: half of the tiles, and their mirror image."""
+    for operands in zip(x, y, out, strict=True):
+        _matrix_product(*operands, is_symmetric=True)
+    _mirror(out)
+    return out
+
+
+def _matrix_product(x: np.ndarray, y: np.ndarray, out: np.ndarray, is_symmetric: bool) -> np.ndarray:
     (m, k), n = x.shape, y.shape[1]
     pairs = product_dtype() == "bfloat16"
     steps = -(-k // depth_of_step("bfloat16" if pairs else "float32"))
@@ -52,14 +71,7 @@ def matrix_product(x: np.ndarray, y: np.ndarray, out: np.ndarray) -> np.ndarray:
         a = x
     block = _block_rows(m, n)
     places = address(a), a.strides[0], address(b), address(out), out.strides[0]
-    _multiply(pairs, packed, steps, *places, m, n, block)
-    return out
-
-
-def stack_product(x: np.ndarray, y: np.ndarray, out: np.ndarray) -> np.ndarray:
-    """As `ops.matmul.stack_product`."""
-    for operands in zip(x, y, out, strict=True):
-        matrix_product(*operands)
+    _multiply(pairs, packed, is_symmetric, steps, *places, m, n, block)
     return out
 
 
@@ -106,8 +118,19 @@ def _pair_all(steps, x, row, m, k, out):  # type: ignore[no-untyped-def]
         pairs_of_row(steps, x + i * row, k, out + i * steps * NUMBER)
 
 
+@njit(cache=True)
+def _mirror(c):  # type: ignore[no-untyped-def]
+    """The lower triangles from the upper, by squares that stay in the cache."""
+    for matrix in range(c.shape[0]):
+        for top in range(0, c.shape[1], COLUMNS):
+            for left in range(0, top + COLUMNS, COLUMNS):
+                for i in range(top, min(top + COLUMNS, c.shape[1])):
+                    for j in range(left, min(left + COLUMNS, i)):
+                        c[matrix, i, j] = c[matrix, j, i]
+
+
 @njit(cache=True, parallel=True, nogil=True)
-def _multiply(pairs, packed, steps, a, a_row, b, c, c_row, m, n, block_rows):  # type: ignore[no-untyped-def]
+def _multiply(pairs, packed, is_symmetric, steps, a, a_row, b, c, c_row, m, n, block_rows):  # type: ignore[no-untyped-def]
     across = (n + _BLOCK_COLUMNS - 1) // _BLOCK_COLUMNS
     for task in prange(across * ((m + block_rows - 1) // block_rows)):
         top, left = task // across * block_rows, task % across * _BLOCK_COLUMNS
@@ -117,7 +140,8 @@ def _multiply(pairs, packed, steps, a, a_row, b, c, c_row, m, n, block_rows):  #
             for i in range(top, bottom, ROWS):
                 row = a + i * a_row + first * NUMBER
                 panel = a + (i // COLUMNS * steps + first) * PANEL_ROW + i % COLUMNS * NUMBER
-                for j in range(left, right, COLUMNS):
+                begin = max(left, i // COLUMNS * COLUMNS) if is_symmetric else left
+                for j in range(begin, right, COLUMNS):
                     columns = b + (j // COLUMNS * steps + first) * PANEL_ROW
                     place, rows = c + i * c_row + j * NUMBER, bottom - i
                     if pairs and packed:

@@ -64,6 +64,17 @@ def stack_product(x: Array, y: Array, out: Array) -> Array:
     return _product(x, y, out)
 
 
+def symmetric_product(x: Array, y: Array) -> Array:
+    """x @ y where each matrix of it is known to be symmetric, as of X Xᵀ.   x (S, M, K), y (S, K, M) -> (S, M, M)."""
+    return symmetric_stack_product(x, y, empty((*x.shape[:-1], y.shape[-1]), x.dtype, like=x))
+
+
+@fused_on_cpu("gemm", pays=lambda x, y, out: _pays(x[0], y[0], out[0]))
+def symmetric_stack_product(x: Array, y: Array, out: Array) -> Array:
+    """As `stack_product` for `symmetric_product`."""
+    return _product(x, y, out)
+
+
 def _product(x: Array, y: Array, out: Array) -> Array:
     if product_dtype() == "bfloat16" and x.dtype == np.float32:
         x, y = round_to_bfloat16(x), round_to_bfloat16(y)

@@ -10,7 +10,7 @@ import math
 from nanochat_np.backend import empty
 from nanochat_np.backend.arrays import Array, array_module
 from nanochat_np.kernels import fused_on_cpu
-from nanochat_np.ops.matmul import matmul
+from nanochat_np.ops.matmul import matmul, symmetric_product
 
 # Coefficients (a, b, c) of each step's odd polynomial a·s + b·s³ + c·s⁵ of the singular values s.
 POLAR_EXPRESS = (
@@ -72,8 +72,8 @@ def orthogonalized(u: Array) -> Array:
     x *= equal / (real(1.01) * norm + real(_TINY))
     for a, b, c in POLAR_EXPRESS:
         xt = x.swapaxes(-1, -2)
-        s = matmul(xt, x) if rows > columns else matmul(x, xt)
-        q = polynomial(s, matmul(s, s), a, b, c)
+        s = symmetric_product(xt, x) if rows > columns else symmetric_product(x, xt)
+        q = polynomial(s, symmetric_product(s, s), a, b, c)
         x = matmul(x, q) if rows > columns else matmul(q, x)
     norm = xp.sqrt(square_sums(x, -1).sum(-2, keepdims=True))
     x *= real(math.sqrt(min(rows, columns))) / xp.maximum(norm, real(_TINY))

@@ -61,6 +61,19 @@ def test_a_stack_is_multiplied_matrix_by_matrix(dtype):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize(("m", "k"), [(100, 200), (257, 64), (300, 300)])
+def test_a_symmetric_product_is_the_product_and_symmetric(m, k, dtype):
+    x = np.stack([operand("rows", m, k, seed) for seed in range(2)])
+    out = np.full((2, m, m), np.nan, np.float32)
+    with products_in(dtype):
+        for left, right in ((x, x.swapaxes(1, 2)), (x.swapaxes(1, 2).copy().swapaxes(1, 2), x.swapaxes(1, 2).copy())):
+            gemm.symmetric_stack_product(left, right, out)
+            expected = gemm.stack_product(left, right, np.empty_like(out))
+            np.testing.assert_array_equal(np.triu(out), np.triu(expected))
+            np.testing.assert_array_equal(out, out.swapaxes(1, 2))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_threads_change_nothing(dtype):
     x, y = operand("rows", 300, 700, 1), operand("columns", 700, 90, 2)
     threads, results = get_num_threads(), []

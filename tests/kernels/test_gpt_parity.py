@@ -162,12 +162,11 @@ def test_they_agree_where_threads_share_the_work(name):
     agree(name, New(dtype="float32"), **{letter: LARGE[letter] for letter in parameters(name)})
 
 
-ALONE = {
-    "matrix_product",
-    "stack_product",
+# Those that have files of tests of their own.
+ALONE = {"matrix_product", "stack_product", "symmetric_stack_product"} | {
     "blockwise_attention",
     "blockwise_attention_backward",
-}  # have files of tests of their own
+}
 
 
 def test_all_kernels_are_tested():
