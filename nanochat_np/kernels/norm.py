@@ -76,7 +76,9 @@ def mix_norm_backward(
     shares = np.empty((rstd.size, 2), x.dtype)
     of_cache = _rows(x), _rows(x0), real(a), real(b), _rows(rstd)
     _mix_backward(_rows(dm), _rows(dn), _rows(dx0), *of_cache, _rows(dx), _rows(total), shares)
-    da, db = shares.sum(0)
+    # In double precision: NumPy adds up along a first axis one by one, and Adam makes large steps of what noise is left
+    # where these sums nearly cancel.
+    da, db = shares.sum(0, dtype=np.float64).astype(x.dtype)
     return dx, total, da, db
 
 

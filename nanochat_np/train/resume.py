@@ -33,13 +33,14 @@ def resumed_config(run: RunFolder, config: Settings, given: frozenset[str]) -> S
         return None
     saved = stored_config(content, run.config_path, type(config))
     free = _FREE[type(config)] | _GUARDS
-    for name in sorted(given - _OWN - free):
+    own = _OWN & set(config.__struct_fields__)
+    for name in sorted(given - own - free):
         if getattr(config, name) != getattr(saved, name):
             raise ConfigError(
                 f"--{name.replace('_', '-')} {getattr(config, name)}: the run in {run.path} has "
                 f"{getattr(saved, name)}; leave it out to go on, or start anew in another --out"
             )
-    return msgspec.structs.replace(saved, **{name: getattr(config, name) for name in _OWN | (given & free)})
+    return msgspec.structs.replace(saved, **{name: getattr(config, name) for name in own | (given & free)})
 
 
 def stored_config(content: dict[str, Any], path: Path, kind: type[Settings]) -> Settings:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nanochat_np.backend.jit import njit
-from nanochat_np.kernels.exponential import exp
+from nanochat_np.kernels.exponential import exp, expm1
 
 
 @njit(cache=True, fastmath={"reassoc", "contract"})
@@ -53,3 +53,19 @@ def test_ends_of_the_range(dtype, smallest, compiled):
     np.testing.assert_array_equal(exponentials(far, compiled), np.repeat(least, 3))
     assert exponentials(np.zeros(1, dtype), compiled) == 1
     assert np.isnan(exponentials(np.array([np.nan] * 9, dtype), compiled)).all()
+
+
+@njit(cache=True, fastmath={"contract"})
+def _minus_one(x, y):
+    for i in range(x.size):
+        y[i] = expm1(x[i])
+
+
+@dtypes
+def test_minus_one_within_three_units_in_the_last_place(dtype, smallest):
+    x = np.concatenate([smallest * np.random.default_rng(0).random(20_000), -np.geomspace(1e-30, 1, 5000)]).astype(
+        dtype
+    )
+    exact = np.expm1(x.astype(np.longdouble))
+    unit = np.spacing(abs(exact).astype(dtype)).astype(np.longdouble)
+    assert np.max(np.abs(exponentials(x, _minus_one) - exact) / unit) < 3
