@@ -109,7 +109,7 @@ def _derived(config: PretrainConfig) -> DryRun:
         num_iterations=horizon.iterations,
         tokens=horizon.iterations * horizon.total_batch_size,
         total_flops=float(horizon.flops_per_token) * horizon.iterations * horizon.total_batch_size,
-        rate_multiplier=horizon.rate_multiplier,
+        rate_multiplier=horizon.rate_multiplier * settings.rate_scale,
         weight_decay=horizon.weight_decay,
         step_memory_mib=gpt_step_bytes(model, rows, settings.recompute, 4) / 2**20,
     )

@@ -92,6 +92,9 @@ class PretrainOptimizer(PretrainTraining, frozen=True, kw_only=True):
         float, Meta(description="rate of the layers' matrices; -1: 0.02 for muon, see docs for adamw")
     ] = -1.0
     scalar_lr: Annotated[float, Meta(ge=0, description="rate of the residual and x0 lambdas")] = 0.5
+    rate_scale: Annotated[
+        float, Meta(description="multiplies all rates, after the scaling law; -1: 1, and 6 for a built-in text")
+    ] = -1.0
     weight_decay: Annotated[float, Meta(ge=0, description="cautious decay of the layers' matrices, at depth 12")] = 0.28
     grad_clip: Annotated[float, Meta(ge=0, description="clip the global gradient norm to this; 0 is off")] = 0.0
 

@@ -106,6 +106,9 @@ def shapes(config: GPTConfig) -> Shapes:
     return named
 
 
+_DRAWN = 1 << 16  # numbers at a time
+
+
 def initial(config: GPTConfig, rng: np.random.Generator) -> dict[str, np.ndarray]:
     """Float32 values to start from, drawn in the order of `shapes`.
 
@@ -122,10 +125,6 @@ def initial(config: GPTConfig, rng: np.random.Generator) -> dict[str, np.ndarray
     }
 
     def draw(name: str, shape: tuple[int, ...]) -> np.ndarray:
-        if name in fixed:
-            return fixed[name]
-        if name.endswith("c_proj.weight"):
-            return np.zeros(shape)
         if name == "transformer.wte.weight":
             return 0.8 * rng.standard_normal(shape)
         if name == "lm_head.weight":
@@ -134,7 +133,19 @@ def initial(config: GPTConfig, rng: np.random.Generator) -> dict[str, np.ndarray
             return rng.uniform(0, 0.02, shape)
         return rng.uniform(-bound, bound, shape) * (0.4 if name.endswith("c_fc.weight") else 1)
 
-    return {name: draw(name, shape).astype(np.float32) for name, shape in shapes(config).items()}
+    def value(name: str, shape: tuple[int, ...]) -> np.ndarray:
+        if name in fixed:
+            return fixed[name].astype(np.float32)
+        values = np.zeros(shape, np.float32)
+        if not name.endswith("c_proj.weight"):
+            # A few rows at a time: a whole table in double precision would be no small part of what training needs.
+            rows = max(1, _DRAWN // shape[1])
+            for start in range(0, shape[0], rows):
+                part = values[start : start + rows]
+                part[...] = draw(name, part.shape)
+        return values
+
+    return {name: value(name, shape) for name, shape in shapes(config).items()}
 
 
 def scaling_counts(config: GPTConfig) -> dict[str, int]:

@@ -63,6 +63,24 @@ def test_the_length_of_a_run(lab):
     assert ratio["num_iterations"] == ratio["target_tokens"] // ratio["total_batch_size"]
 
 
+@pytest.mark.parametrize(
+    ("flags", "multiplier"),
+    [
+        ((), 6 * (4096 / 2**19) ** 0.5),
+        (("--rate-scale=2",), 2 * (4096 / 2**19) ** 0.5),
+        (("--data=climbmix", "--total-batch-size=4096", "--device-batch-size=8"), (4096 / 2**19) ** 0.5),
+        (("--device-batch-size=8", "--total-batch-size=4096"), (4096 / 2**19) ** 0.5),
+    ],
+)
+def test_a_small_text_has_larger_rates(lab, flags, multiplier):
+    result = lab("pretrain", "--dry-run", "--json", "--depth=4", *flags)
+    assert result.summary["rate_multiplier"] == pytest.approx(multiplier)
+
+
+def test_rates_are_positive(lab):
+    assert "--rate-scale 0: must be more than 0" in lab("pretrain", "--dry-run", "--rate-scale=0").error(1)
+
+
 def test_a_gpu_trains_in_float32_so_far(lab, monkeypatch):
     monkeypatch.setattr(pretrain, "select_device", lambda name: Device(0))
     line = lab("pretrain", "--dry-run", "--data=climbmix", "--dtype=bfloat16", "--device=cuda").error(1)
