@@ -4,6 +4,7 @@ The profiles: the same examples at every run, and `--hypothesis-profile=thorough
 """
 
 import os
+import signal
 import tempfile
 from pathlib import Path
 
@@ -17,6 +18,8 @@ settings.register_profile("thorough", settings.get_profile("repeatable"), max_ex
 settings.load_profile("repeatable")
 
 _MEMORY = Path("/dev/shm")
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell makes what it runs in the background ignore Ctrl-C
 
 
 @pytest.fixture
