@@ -59,7 +59,7 @@ class PretrainTraining(PretrainModel, frozen=True, kw_only=True):
     """Training."""
 
     num_iterations: Annotated[
-        Derived, Meta(description="optimizer steps; -1: from the two flags below (800 for a built-in text)")
+        Derived, Meta(description="optimizer steps; -1: from the two flags below (300 for a built-in text)")
     ] = -1
     target_flops: Annotated[float, Meta(description="operations to spend; -1: from the flag below")] = -1.0
     target_param_data_ratio: Annotated[

@@ -54,7 +54,7 @@ def derived(lab, *flags):
 
 
 def test_the_length_of_a_run(lab):
-    assert derived(lab)["num_iterations"] == 800
+    assert derived(lab)["num_iterations"] == 300
     assert derived(lab, "--num-iterations=7")["num_iterations"] == 7
     flops = derived(lab, "--data=climbmix", "--target-flops=1e15", "--total-batch-size=8192")
     assert flops["num_iterations"] == round(1e15 / (flops["flops_per_token"] * 8192))
