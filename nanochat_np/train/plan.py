@@ -11,7 +11,7 @@ from nanochat_np.optim.groups import ADAMW_MATRIX_LR, MUON_MATRIX_LR, Rates
 
 # A built-in text is small: a short context, small steps and a pass or two over it take minutes on a laptop.  The law of
 # the rates was found at a hundred times its batch and makes them far too low there: with 1, 3 and 6 times the rates 250
-# steps of depth 4 end at 2.04, 1.85 and 1.81 bits per byte.  300 steps end at 1.79; after 800 it is 1.92, learnt by heart.
+# steps of depth 4 end at 2.04, 1.85 and 1.81 bits per byte.  300 steps end at 1.79, and 800 at 1.92, learnt by heart.
 _OF_BUILTIN = {
     "vocab_size": 4096,
     "max_seq_len": 512,
