@@ -16,7 +16,7 @@ from nanochat_np.ops.matmul import matmul
 from nanochat_np.ops.residual import add_to
 
 CHUNK_LOGITS = 3 << 21  # logits in memory at a time: no more than the scratch of a layer, and few sums into dw
-TILE = 4096  # rows of w whose gradient is made at a time
+TILE = 4096  # rows of w that a product takes at a time: what it needs for packing them is no larger than a chunk
 _LARGEST_CAP = 30  # the kernel subtracts no maximum, and a sum of many exp(2 · 30) is still a float32
 
 
@@ -44,7 +44,7 @@ def head_loss(
         z, nll = _chunk(x[rows], w[:vocab_size], targets[rows], cap, share)
         total = total + nll.sum()
         if dx is not None and dw is not None:
-            matmul(z, w[:vocab_size], out=dx[rows])
+            _product_with_head(z, w[:vocab_size], out=dx[rows])
             _add_product(dw[:vocab_size], z.T, x[rows], is_first=rows.start == 0)
         del z  # its memory is the next chunk's
     if dw is not None:
@@ -102,15 +102,30 @@ def _chunks(x: Array, vocab_size: int) -> list[slice]:
 
 def _chunk(x: Array, w: Array, targets: Array, cap: float, share: Any) -> tuple[Array, Array]:
     """The logits' gradient, in x.dtype, or whatever the logits' memory holds; and the loss of each row."""
-    z = matmul(x, w.T).astype(statistics_dtype(x.dtype), copy=False)
+    z = empty((len(x), len(w)), x.dtype, like=x)
+    for tile in _tiles(w):
+        matmul(x, w[tile].T, out=z[:, tile])
+    z = z.astype(statistics_dtype(x.dtype), copy=False)
     nll = capped_cross_entropy(z, targets, cap, share)
     return z.astype(x.dtype, copy=False), nll
 
 
+def _tiles(w: Array) -> list[slice]:
+    return [slice(start, min(start + TILE, len(w))) for start in range(0, len(w), TILE)]
+
+
+def _product_with_head(z: Array, w: Array, out: Array) -> None:
+    """out = z @ w, the sum over the vocabulary in tiles."""
+    for tile in _tiles(w):
+        if tile.start == 0:
+            matmul(z[:, tile], w[tile], out=out)
+        else:
+            add_to(out, matmul(z[:, tile], w[tile]))
+
+
 def _add_product(total: Array, x: Array, y: Array, is_first: bool) -> None:
     """total += x @ y, or total = x @ y for the first; in tiles, whose sums stay in the cache."""
-    for start in range(0, len(total), TILE):
-        rows = slice(start, min(start + TILE, len(total)))
+    for rows in _tiles(total):
         if is_first:
             matmul(x[rows], y, out=total[rows])
         else:
