@@ -5,7 +5,7 @@
 A FILE is an .npz of karpathy/nanochat in PyTorch: ``config`` (JSON), ``idx`` and ``targets`` (6, B, T),
 ``param/NAME``, ``logits``, ``loss`` and ``grad/NAME`` of batch 0, and after six optimizer steps ``step_losses`` and
 ``after/NAME``. A FOLDER is a Hugging Face NanoChat checkpoint with golden.npz beside it: ``input_ids``, ``logits``,
-``loss``, ``grad/NAME``. Prints one JSON line each and exits with 3 if any limit is passed.
+``loss``, ``grad/NAME``; any other folder means what it holds of both. Prints one JSON line each and exits with 3 if any limit is passed.
 """
 
 import json
@@ -28,10 +28,20 @@ NOISE = 1e-7
 
 
 def main(paths: list[str]) -> int:
-    results = [check(Path(path)) for path in paths]
+    found = [each for path in paths for each in recordings(Path(path))]
+    results = [check(path) for path in found]
     for result in results:
         print(json.dumps(result))
-    return 0 if paths and all(result["ok"] for result in results) else 3
+    if not results:
+        print(f"error: nothing recorded in {' '.join(paths) or 'no path'}", file=sys.stderr)
+    return 0 if results and all(result["ok"] for result in results) else 3
+
+
+def recordings(path: Path) -> list[Path]:
+    """The path itself, or the recordings in a folder that is none."""
+    if not path.is_dir() or (path / "golden.npz").exists():
+        return [path]
+    return sorted([*path.glob("*.npz"), *(folder.parent for folder in path.glob("*/golden.npz"))])
 
 
 def check(path: Path) -> dict[str, object]:
