@@ -5,7 +5,8 @@
 A FILE is an .npz of karpathy/nanochat in PyTorch: ``config`` (JSON), ``idx`` and ``targets`` (6, B, T),
 ``param/NAME``, ``logits``, ``loss`` and ``grad/NAME`` of batch 0, and after six optimizer steps ``step_losses`` and
 ``after/NAME``. A FOLDER is a Hugging Face NanoChat checkpoint with golden.npz beside it: ``input_ids``, ``logits``,
-``loss``, ``grad/NAME``; any other folder means what it holds of both. Prints one JSON line each and exits with 3 if any limit is passed.
+``loss``, ``grad/NAME``; any other folder means what it holds of both. Prints one JSON line each and exits with 3 if any
+limit is passed.
 """
 
 import json
