@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import Literal
 
+from nanochat_np.errors import ConfigError
+
 ProductDtype = Literal["float32", "bfloat16"]
 
 _product_dtype: ContextVar[ProductDtype] = ContextVar("product_dtype", default="float32")
@@ -23,6 +25,12 @@ def product_dtype() -> ProductDtype:
 def array_dtype(precision: str) -> str:
     """What arrays of a model are in."""
     return "float32" if precision == "bfloat16" else precision
+
+
+def require_products(precision: str, on_gpu: bool) -> None:
+    """Raise ConfigError for a precision whose products the device does not have yet."""
+    if precision == "bfloat16" and on_gpu:
+        raise ConfigError("--dtype bfloat16: a GPU multiplies in float32 so far: leave it out, or use --device cpu")
 
 
 @contextlib.contextmanager

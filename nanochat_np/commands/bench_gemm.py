@@ -8,7 +8,7 @@ from nanochat_np.backend.device import Device, select_device
 from nanochat_np.command_line.console import out, progress
 from nanochat_np.commands.bench_folder import bench_folder, invoked
 from nanochat_np.config import BenchConfig
-from nanochat_np.experiments.bench_products import DTYPES, Layer, layers, product_works
+from nanochat_np.experiments.bench_products import Layer, dtypes, layers, product_works
 from nanochat_np.experiments.table import Cells, markdown_table, text_table
 from nanochat_np.experiments.timing import in_turn, medians
 
@@ -76,7 +76,7 @@ def _measured(layer: Layer, repeats: int, device: Device) -> list[ProductFigure]
     """All products of a layer, taken in turn."""
     works = {
         (kind, dtype): (work, _SECONDS)
-        for dtype in DTYPES
+        for dtype in dtypes(device)
         for kind, work in product_works(layer, dtype, device).items()
     }
     seconds = medians(list(in_turn(works, repeats)))
@@ -113,6 +113,7 @@ def _table(products: list[ProductFigure]) -> tuple[Cells, list[Cells]]:
     for each in products:
         shape = f"{each.rows} x {each.inputs} x {each.outputs}"
         lines.setdefault((each.layer, each.kind, shape), {})[each.dtype] = f"{each.gflops:,.1f}"
-    return ("layer", "product", "N x I x O", *DTYPES), [
-        (*line, *(speeds[dtype] for dtype in DTYPES)) for line, speeds in lines.items()
+    measured = list(dict.fromkeys(each.dtype for each in products))
+    return ("layer", "product", "N x I x O", *measured), [
+        (*line, *(speeds[dtype] for dtype in measured)) for line, speeds in lines.items()
     ]

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from nanochat_np.backend.device import select_device
+from nanochat_np.backend.products import products_in, require_products
 from nanochat_np.command_line.console import out, progress
 from nanochat_np.commands.bench_folder import bench_folder, invoked
 from nanochat_np.config import BenchConfig
@@ -47,10 +48,16 @@ class InferSummary(msgspec.Struct, frozen=True, kw_only=True):
 def run(config: BenchConfig) -> InferSummary:
     """Measure, print the figures, and write them."""
     model, device = model_config(config), select_device(config.device)
+    require_products(config.dtype, device.index is not None)
     if config.prompt_tokens + config.new_tokens > model.sequence_len:
         together = f"--prompt-tokens {config.prompt_tokens} and --new-tokens {config.new_tokens}"
         raise ConfigError(f"{together}: more than --max-seq-len {model.sequence_len} together")
-    with bench_folder(config, device) as folder, device.active(), progress(config.repeats, config.quiet) as shown:
+    with (
+        bench_folder(config, device) as folder,
+        device.active(),
+        products_in(config.dtype),
+        progress(config.repeats, config.quiet) as shown,
+    ):
         weights = initial_weights(model, config.dtype, device)
         works = inference_works(weights, model, config.prompt_tokens, config.new_tokens, device)
         rounds = []

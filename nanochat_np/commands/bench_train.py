@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from nanochat_np.backend.device import select_device
-from nanochat_np.backend.products import products_in
+from nanochat_np.backend.products import products_in, require_products
 from nanochat_np.command_line.console import out, progress
 from nanochat_np.commands.bench_folder import bench_folder, invoked
 from nanochat_np.config import BenchConfig
@@ -50,6 +50,7 @@ class TrainSummary(msgspec.Struct, frozen=True, kw_only=True):
 def run(config: BenchConfig) -> TrainSummary:
     """Measure, print the figures, and write them."""
     model, device = model_config(config), select_device(config.device)
+    require_products(config.dtype, device.index is not None)
     with (
         bench_folder(config, device) as folder,
         device.active(),

@@ -5,11 +5,12 @@ from typing import NamedTuple
 
 from nanochat_np.backend.arrays import Array
 from nanochat_np.backend.device import Device
+from nanochat_np.backend.products import array_dtype, products_in
 from nanochat_np.backend.random import stream
 from nanochat_np.experiments.bench_model import SEED
 from nanochat_np.experiments.timing import Work, repeated
+from nanochat_np.ops.matmul import matmul
 
-DTYPES = ("float32", "float64")
 KINDS = ("forward", "dX", "dW")
 SQUARE, SQUARE_SIZE = "square", 1024
 
@@ -38,10 +39,15 @@ def layers(n_embd: int, vocab_size: int, tokens: int) -> list[Layer]:
     ]
 
 
+def dtypes(device: Device) -> tuple[str, ...]:
+    """Precisions that products are measured in; see `backend.products` for bfloat16."""
+    return ("float32", "float64") if device.index is not None else ("float32", "bfloat16", "float64")
+
+
 def product_works(layer: Layer, dtype: str, device: Device) -> dict[str, Work]:
-    """The products by kind: x wᵀ, dy w and dyᵀ x; of the square one the first alone.  NumPy's (or CuPy's) matmul."""
+    """The products by kind, as a model takes them: x wᵀ, dy w and dyᵀ x; of the square one the first alone."""
     x, w, dy = (
-        device.array(stream(SEED, name).standard_normal(shape), dtype)
+        device.array(stream(SEED, name).standard_normal(shape), array_dtype(dtype))
         for name, shape in (
             ("init", (layer.rows, layer.inputs)),
             ("batches", (layer.outputs, layer.inputs)),
@@ -50,15 +56,16 @@ def product_works(layer: Layer, dtype: str, device: Device) -> dict[str, Work]:
     )
     operands: dict[str, tuple[Array, Array]] = {"forward": (x, w.T), "dX": (dy, w), "dW": (dy.T, x)}
     kinds = KINDS[:1] if layer.name == SQUARE else KINDS
-    return {kind: repeated(_product(*operands[kind], device)) for kind in kinds}
+    return {kind: repeated(_product(*operands[kind], dtype, device)) for kind in kinds}
 
 
-def _product(a: Array, b: Array, device: Device) -> Callable[[], None]:
+def _product(a: Array, b: Array, dtype: str, device: Device) -> Callable[[], None]:
     """Into one array that is used over and over, as a step that plans its memory does."""
     result = device.xp.empty((a.shape[0], b.shape[1]), a.dtype)
 
     def multiply() -> None:
-        device.xp.matmul(a, b, out=result)
+        with products_in(dtype):
+            matmul(a, b, out=result)
         device.synchronize()
 
     return multiply

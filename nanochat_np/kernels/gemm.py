@@ -12,6 +12,7 @@ from numba import get_num_threads, prange
 from nanochat_np.backend import empty
 from nanochat_np.backend.jit import njit
 from nanochat_np.backend.products import product_dtype
+from nanochat_np.kernels import target
 from nanochat_np.kernels.micro_kernel import NUMBER
 from nanochat_np.kernels.packing import depth_of_step
 from nanochat_np.kernels.tiles import (
@@ -59,6 +60,8 @@ def symmetric_stack_product(x: np.ndarray, y: np.ndarray, out: np.ndarray) -> np
 def _matrix_product(x: np.ndarray, y: np.ndarray, out: np.ndarray, is_symmetric: bool) -> np.ndarray:
     (m, k), n = x.shape, y.shape[1]
     pairs = product_dtype() == "bfloat16"
+    if not (pairs or target.has_fast_tile()):
+        return np.matmul(x, y, out=out)
     steps = -(-k // depth_of_step("bfloat16" if pairs else "float32"))
     packed = x.strides[1] != x.itemsize
     b = _panels(y, steps, pairs)

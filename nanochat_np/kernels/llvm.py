@@ -21,6 +21,7 @@ def function_of_int64(name: str, arguments: int, write: Callable[[ir.IRBuilder, 
     signature = types.void(*[types.int64] * arguments)
 
     def in_module(module: ir.Module) -> ir.Function:
+        """The function in a module of LLVM, written there if this is its first use."""
         if name in module.globals:
             return module.globals[name]
         function = ir.Function(module, ir.FunctionType(ir.VoidType(), [I64] * arguments), name)

@@ -34,7 +34,7 @@ def add_norm(
     x: np.ndarray, y: np.ndarray, eps: float = 1e-5
 ) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray]]:
     """As `ops.norm.add_norm`."""
-    z, n, rstd = _like(x), _like(x), _factors(x)
+    z, n, rstd = new(x), new(x), _factors(x)
     _add_forward(_rows(x), _rows(y), x.dtype.type(eps), _rows(z), _rows(n), _rows(rstd))
     return z, n, (n, rstd)
 
@@ -42,7 +42,7 @@ def add_norm(
 def add_norm_backward(dz: np.ndarray, dn: np.ndarray, cache: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
     """As `ops.norm.add_norm_backward`."""
     n, rstd = cache
-    dx = _like(dz)
+    dx = new(dz)
     _add_backward(_rows(dz), _rows(dn), _rows(n), _rows(rstd), _rows(dx))
     return dx
 
@@ -51,7 +51,7 @@ def mix_norm(
     x: np.ndarray, x0: np.ndarray, a: np.floating, b: np.floating, eps: float = 1e-5
 ) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray, np.floating, np.floating, np.ndarray]]:
     """As `ops.norm.mix_norm`."""
-    m, n, rstd, real = _like(x), _like(x), _factors(x), x.dtype.type
+    m, n, rstd, real = new(x), new(x), _factors(x), x.dtype.type
     _mix_forward(_rows(x), _rows(x0), real(a), real(b), real(eps), _rows(m), _rows(n), _rows(rstd))
     return m, n, (x, x0, a, b, rstd)
 
@@ -59,7 +59,7 @@ def mix_norm(
 def mix_norm_again(cache: tuple[np.ndarray, np.ndarray, np.floating, np.floating, np.ndarray]) -> np.ndarray:
     """As `ops.norm.mix_norm_again`."""
     x, x0, a, b, rstd = cache
-    n, real = _like(x), x.dtype.type
+    n, real = new(x), x.dtype.type
     _mix_again(_rows(x), _rows(x0), real(a), real(b), _rows(rstd), _rows(n))
     return n
 
@@ -72,7 +72,7 @@ def mix_norm_backward(
 ) -> tuple[np.ndarray, np.ndarray, np.floating, np.floating]:
     """As `ops.norm.mix_norm_backward`."""
     x, x0, a, b, rstd = cache
-    dx, total, real = _like(x), _like(x), x.dtype.type
+    dx, total, real = new(x), new(x), x.dtype.type
     shares = np.empty((rstd.size, 2), x.dtype)
     of_cache = _rows(x), _rows(x0), real(a), real(b), _rows(rstd)
     _mix_backward(_rows(dm), _rows(dn), _rows(dx0), *of_cache, _rows(dx), _rows(total), shares)
@@ -84,15 +84,11 @@ def mix_norm_backward(
 
 def new(x: np.ndarray) -> np.ndarray:
     """An array like ``x``, which is contiguous; by the shortest way where it is small."""
-    return np.empty_like(x) if x.nbytes < pool.SMALLEST else empty(x.shape, x.dtype, like=x)
+    return np.empty(x.shape, x.dtype) if x.nbytes < pool.SMALLEST else empty(x.shape, x.dtype, like=x)
 
 
 def _rows(x: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(x).reshape(-1, x.shape[-1])
-
-
-def _like(x: np.ndarray) -> np.ndarray:
-    return empty(x.shape, x.dtype, like=x)
 
 
 def _factors(x: np.ndarray) -> np.ndarray:

@@ -4,6 +4,8 @@ An instruction that the CPU lacks ends the process, and no exception tells of it
 CPU unless NUMBA_CPU_NAME and NUMBA_CPU_FEATURES say otherwise, so these force any of the choices.
 """
 
+import functools
+
 from numba.core.registry import cpu_target
 
 from nanochat_np.kernels.micro_kernel import Kind, Tile
@@ -18,6 +20,7 @@ _TILES = (
 _ANY = Tile(rows=4, vectors=2, width=4)  # what every 64-bit CPU has; NumPy's product is the faster one there
 
 
+@functools.cache
 def features() -> frozenset[str]:
     """What Numba compiles for, by LLVM's names."""
     _, _, text = cpu_target.target_context.codegen().magic_tuple()

@@ -29,6 +29,7 @@ def address(x: np.ndarray) -> int:
     return found
 
 
+# The four stand written out, since Numba's cache does not find again what a factory has made.
 @njit
 def multiply(rows, steps, a, a_row, b, c, c_row, columns, add):  # type: ignore[no-untyped-def]
     """A tile of float32 of which C has ``rows`` rows; ``a`` has its steps after each other.  See `micro_kernel`."""

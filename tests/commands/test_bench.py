@@ -7,14 +7,17 @@ import numpy as np
 import pytest
 
 from nanochat_np.backend.device import Device
+from nanochat_np.backend.products import product_dtype
 from nanochat_np.commands import bench, bench_gemm, bench_train
 from nanochat_np.experiments import bench_memory, bench_products, bench_steps
 from nanochat_np.experiments.bench_inference import inference_works, weight_bytes
 from nanochat_np.experiments.bench_model import initial_weights
 from nanochat_np.experiments.bench_products import layers, product_works
 from nanochat_np.experiments.bench_steps import StepTimes, figures, step_times
+from nanochat_np.kernels import reference_only
 from nanochat_np.nn import gpt
 from nanochat_np.nn.gpt_config import GPTConfig, flops_per_token, scaling_counts
+from nanochat_np.ops import matmul
 
 SMALL = [
     "--n-layer=2",
@@ -131,6 +134,28 @@ def test_generation_looks_at_all_tokens_so_far(monkeypatch):
     assert rows[4][0, -1] == expected
 
 
+@pytest.mark.parametrize("action", ["train", "infer"])
+def test_the_precision_of_products_is_that_of_the_flag(lab, monkeypatch, action, tmp_path):
+    seen, product = set(), matmul._product
+    recorded = lambda x, y, out: (seen.add(product_dtype()), product(x, y, out))[1]  # noqa: E731
+    monkeypatch.setattr(matmul, "_product", recorded)
+    monkeypatch.setattr(matmul, "_SURELY_SMALL", 0)
+    small = ("--n-layer=1", "--n-head=2", "--n-embd=32", "--max-seq-len=16", "--vocab-size=40")
+    own = (
+        ("--batch-size=1", "--steps=1") if action == "train" else ("--prompt-tokens=4", "--new-tokens=2", "--repeats=1")
+    )
+    flags = (*small, *own, "--dtype=bfloat16", "--quiet", "--json", f"--out={tmp_path / 'out'}")
+    with reference_only():
+        assert lab("bench", action, *flags).summary["dtype"] == "bfloat16"
+    assert seen == {"bfloat16"}
+
+
+@pytest.mark.parametrize("action", ["train", "infer"])
+def test_a_gpu_has_no_products_in_bfloat16_yet(lab, monkeypatch, action):
+    monkeypatch.setattr(f"nanochat_np.commands.bench_{action}.select_device", lambda name: Device(0))
+    assert "--dtype bfloat16: a GPU multiplies in float32" in lab("bench", action, "--dtype=bfloat16").error(1)
+
+
 def test_products_are_those_of_a_step(lab, tmp_path, monkeypatch):
     monkeypatch.setattr(bench_gemm, "_SECONDS", 1e-5)
     monkeypatch.setattr(bench_products, "SQUARE_SIZE", 16)
@@ -139,7 +164,7 @@ def test_products_are_those_of_a_step(lab, tmp_path, monkeypatch):
     summary = lab("bench", "gemm", *flags, "--quiet", "--json", f"--out={out}").summary
     assert json.loads((out / "summary.json").read_text()) == summary
     products = summary["products"]
-    assert len(products) == 2 * (4 * 3 + 1)
+    assert len(products) == 3 * (4 * 3 + 1)
     for each in products:
         operations = 2 * each["rows"] * each["inputs"] * each["outputs"]
         assert each["gflops"] == pytest.approx(operations / each["seconds"] / 1e9)

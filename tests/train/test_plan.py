@@ -84,7 +84,7 @@ def test_rates_are_positive(lab):
 def test_a_gpu_trains_in_float32_so_far(lab, monkeypatch):
     monkeypatch.setattr(pretrain, "select_device", lambda name: Device(0))
     line = lab("pretrain", "--dry-run", "--data=climbmix", "--dtype=bfloat16", "--device=cuda").error(1)
-    assert "--dtype bfloat16: on a GPU training is in float32 so far" in line
+    assert "--dtype bfloat16: a GPU multiplies in float32 so far" in line
 
 
 def test_a_derived_batch_is_a_multiple_of_a_pass(lab):
