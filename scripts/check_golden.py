@@ -75,7 +75,7 @@ def of_file(path: Path) -> dict[str, float]:
     losses = []
     for it, (idx, targets) in enumerate(zip(recorded["idx"], recorded["targets"], strict=True)):
         grads = {name: np.zeros_like(value) for name, value in weights.items()}
-        loss, cache = gpt.loss(weights, config, idx, targets)
+        loss, cache = gpt.forward(weights, config, idx, targets, grads)
         gpt.backward(cache, grads)
         optimizer.step(grads, lr_multiplier=(it + 1) / 6, momentum=0.85 + 0.02 * it, decay_multiplier=1 - it / 6)
         losses.append(float(loss))
@@ -99,8 +99,8 @@ def of_folder(path: Path) -> dict[str, float]:
 def forward_and_gradient(config, weights, idx, targets, recorded, named) -> dict[str, float]:  # type: ignore[no-untyped-def]
     """Differences of logits (absolute), loss (relative) and gradients (relative in norm, the worst)."""
     logits = gpt.logits(weights, config, idx)
-    loss, cache = gpt.loss(weights, config, idx, targets)
     grads = {name: np.zeros_like(value) for name, value in weights.items()}
+    loss, cache = gpt.forward(weights, config, idx, targets, grads)
     gpt.backward(cache, grads)
     pairs = [(grads[name], recorded[f"grad/{named(name)}"]) for name in weights]
     return {

@@ -59,6 +59,7 @@ def _arguments(c: ModelConfig, batch: int) -> dict[str, tuple[Any, ...]]:
     logits = draw(batch, c.block_size, c.vocab_size)
     n_params = parameter_count(architecture(c.kind).shapes(c))
     p, g, m, v = draw(n_params), draw(n_params), draw(n_params), np.abs(draw(n_params))
+    settings = 1e-6, 0.9, 0.99, 1e-8, 0.01, 1000
     matrix, momentum, s, square = (draw(1, rows, c.n_embd) for rows in (4 * c.n_embd,) * 2 + (c.n_embd,) * 2)
     return {
         "rms_norm": (x,),
@@ -71,7 +72,8 @@ def _arguments(c: ModelConfig, batch: int) -> dict[str, tuple[Any, ...]]:
         "softmax_cross_entropy": (logits, idx),
         "softmax_cross_entropy_backward": (1.0, ops.softmax_cross_entropy(logits, idx)[1]),
         "sgd_update": (p, g, m, 1e-6, 0.9),
-        "adamw_update": (p, g, m, v, 1e-6, 0.9, 0.99, 1e-8, 0.01, 1000),
+        "adamw_update": (p, g, m, v, *settings),
+        "adamw_rows_update": (*(x.reshape(-1, 1) for x in (p, g, m, v)), np.arange(n_params), *settings),
         "squared_norm": (g,),
         "nesterov": (matrix, momentum, 0.95),
         "square_sums": (matrix, -1),
@@ -101,7 +103,7 @@ def _gpt_arguments() -> dict[str, tuple[Any, ...]]:
         "embedding_norm": (table, idx),
         "add_embedding_backward": (table, x, idx),
         "gated_embedding": (x.reshape(heads), gate, table, idx),
-        "gated_embedding_backward": (table, x.reshape(heads), (gate, table, idx)),
+        "gated_embedding_backward": (table, x.reshape(heads), (gate, table, idx), idx),
         "smear": (x, draw(1, 24), draw(1)),
         "smear_backward": (y, (x, draw(2, 127, 1), draw(1, 24), draw(1))),
         "rotary_norm": (x.reshape(heads), *tables, 1.2, 1e-7),
@@ -121,6 +123,7 @@ def _gpt_arguments() -> dict[str, tuple[Any, ...]]:
         "head_dots": tuple(a.reshape(heads).swapaxes(1, 2) for a in (x, y)),
         "capped_cross_entropy": (draw(128, 4096), idx[0], 15.0, real(0.01)),
         "matrix_product": (draw(256, 256), draw(1024, 256).T, draw(256, 1024)),
+        "panels_of": (draw(256, 1024),),
         "symmetric_stack_product": (wide, wide.swapaxes(1, 2), draw(2, 256, 256)),
         "stack_product": (draw(2, 256, 256), draw(2, 1024, 256).swapaxes(1, 2), draw(2, 256, 1024)),
     }

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from nanochat_np.backend import environment
 from nanochat_np.backend.arrays import Array
@@ -15,6 +16,7 @@ from nanochat_np.backend.random import stream
 from nanochat_np.experiments.bench_model import SEED
 from nanochat_np.nn import gpt
 from nanochat_np.nn.gpt_config import GPTConfig, flops_per_token
+from nanochat_np.nn.gpt_gradient import GPTGradient
 from nanochat_np.optim.groups import MuonAdamW, Rates
 
 WARM_UP = 2  # the first step compiles or loads kernels, the second still fills pools
@@ -22,7 +24,10 @@ _MOMENTUM = 0.95
 
 
 class StepTimes(msgspec.Struct, frozen=True):
-    """Milliseconds of the parts of a step, or their medians.  ``backward`` includes setting the gradient to 0."""
+    """Milliseconds of the parts of a step, or their medians.
+
+    ``forward`` includes setting the gradient to 0, and the gradient of the head, which is made with its loss.
+    """
 
     forward: float
     backward: float
@@ -50,26 +55,28 @@ def step_times(
     largest = max(math.prod(values.shape) for values in weights.values())
     environment.use_blas_threads_for(2.0 * batch_size * model.sequence_len * largest)  # as training does
     optimizer = MuonAdamW(weights, model.n_embd, Rates())
-    grads = {name: device.xp.zeros_like(values) for name, values in weights.items()}
+    gradient = GPTGradient(weights, batch_size * model.sequence_len)
     rng = stream(SEED, "batches")
     for _ in range(WARM_UP + steps):
         rows = rng.integers(0, model.vocab_size, (batch_size, model.sequence_len + 1), dtype="int32")
-        idx, targets = device.array(rows[:, :-1]), device.array(rows[:, 1:])
+        idx, targets = rows[:, :-1], rows[:, 1:]
 
-        def forward(idx: Array = idx, targets: Array = targets) -> Any:
-            return gpt.loss(weights, model, idx, targets, recompute=recompute)[1]
+        def forward(idx: np.ndarray = idx, targets: np.ndarray = targets) -> Any:
+            gradient.clear([idx])
+            given = device.array(idx), device.array(targets), gradient.arrays
+            return gpt.forward(weights, model, *given, recompute=recompute)[1]
+
+        def backward(cache: Any, idx: np.ndarray = idx) -> None:
+            gpt.backward(cache, gradient.arrays, device.array(gradient.places(idx)))
+
+        def update() -> None:
+            optimizer.step(gradient.arrays, 1.0, _MOMENTUM, 1.0, tokens=gradient.tokens)
 
         cache, forward_ms = _timed(device, forward)
-        _, backward_ms = _timed(device, _backward, cache, grads)
+        _, backward_ms = _timed(device, backward, cache)
         del cache  # or it would be held beside that of the next step
-        _, optimizer_ms = _timed(device, optimizer.step, grads, 1.0, _MOMENTUM, 1.0)
+        _, optimizer_ms = _timed(device, update)
         yield StepTimes(forward_ms, backward_ms, optimizer_ms)
-
-
-def _backward(cache: Any, grads: dict[str, Array]) -> None:
-    for grad in grads.values():
-        grad.fill(0)
-    gpt.backward(cache, grads)
 
 
 def _timed(device: Device, function: Callable[..., Any], *args: Any) -> tuple[Any, float]:

@@ -48,13 +48,18 @@ def gated_embedding(
 
 
 def gated_embedding_backward(
-    dw: np.ndarray, dy: np.ndarray, cache: tuple[np.ndarray, np.ndarray, np.ndarray]
+    dw: np.ndarray,
+    dy: np.ndarray,
+    cache: tuple[np.ndarray, np.ndarray, np.ndarray],
+    places: np.ndarray | None = None,
 ) -> np.ndarray:
     """As `ops.embedding.gated_embedding_backward`."""
     g, w, idx = cache
     dg = empty(g.shape, g.dtype, like=g)
     _gate_gradients(_heads(dy), _heads(w, dy), _flat(idx), _gates(dg))
-    _share_gated_rows(_heads(dy), _gates(g), _flat(idx), dw.reshape(len(dw), *dy.shape[-2:], copy=False))
+    _share_gated_rows(
+        _heads(dy), _gates(g), _flat(idx if places is None else places), dw.reshape(len(dw), *dy.shape[-2:], copy=False)
+    )
     return dg
 
 

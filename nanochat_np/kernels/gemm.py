@@ -34,18 +34,26 @@ from nanochat_np.kernels.tiles import (
 
 _BLOCK_STEPS, _BLOCK_ROWS, _BLOCK_COLUMNS = 256, 256, 512 // COLUMNS * COLUMNS
 _PACKED_STEPS = 64  # that a thread packs of a panel at a time
-_TASKS = 4  # of each thread, at least, where the blocks can be so small
+_TASKS, _SMALLEST = 2, 64  # blocks of each thread, at least, where they can be so small
 
 
-def matrix_product(x: np.ndarray, y: np.ndarray, out: np.ndarray) -> np.ndarray:
+def matrix_product(
+    x: np.ndarray, y: np.ndarray, out: np.ndarray, add: bool = False, panels: np.ndarray | None = None
+) -> np.ndarray:
     """As `ops.matmul.matrix_product`."""
-    return _matrix_product(x, y, out, is_symmetric=False)
+    return _matrix_product(x, y, out, add=add, b=panels)
+
+
+def panels_of(y: np.ndarray) -> np.ndarray | None:
+    """As `ops.matmul.panels_of`."""
+    pairs = product_dtype() == "bfloat16"
+    return _panels(y, _steps(len(y), pairs), pairs) if pairs or target.has_fast_tile() else None
 
 
 def stack_product(x: np.ndarray, y: np.ndarray, out: np.ndarray) -> np.ndarray:
     """As `ops.matmul.stack_product`."""
     for operands in zip(x, y, out, strict=True):
-        _matrix_product(*operands, is_symmetric=False)
+        _matrix_product(*operands)
     return out
 
 
@@ -57,14 +65,24 @@ def symmetric_stack_product(x: np.ndarray, y: np.ndarray, out: np.ndarray) -> np
     return out
 
 
-def _matrix_product(x: np.ndarray, y: np.ndarray, out: np.ndarray, is_symmetric: bool) -> np.ndarray:
+def _matrix_product(
+    x: np.ndarray,
+    y: np.ndarray,
+    out: np.ndarray,
+    *,
+    is_symmetric: bool = False,
+    add: bool = False,
+    b: np.ndarray | None = None,
+) -> np.ndarray:
+    """``b`` are the panels of y, where they are there already."""
     (m, k), n = x.shape, y.shape[1]
     pairs = product_dtype() == "bfloat16"
     if not (pairs or target.has_fast_tile()):
-        return np.matmul(x, y, out=out)
-    steps = -(-k // depth_of_step("bfloat16" if pairs else "float32"))
+        return np.add(out, x @ y, out=out) if add else np.matmul(x, y, out=out)
+    steps = _steps(k, pairs)
     packed = x.strides[1] != x.itemsize
-    b = _panels(y, steps, pairs)
+    if b is None:
+        b = _panels(y, steps, pairs)
     if packed:
         a = _panels(x.T, steps, pairs)
     elif pairs:
@@ -72,10 +90,13 @@ def _matrix_product(x: np.ndarray, y: np.ndarray, out: np.ndarray, is_symmetric:
         _pair_all(a.shape[1], address(x), x.strides[0], m, k, address(a))
     else:
         a = x
-    block = _block_rows(m, n)
     places = address(a), a.strides[0], address(b), address(out), out.strides[0]
-    _multiply(pairs, packed, is_symmetric, steps, *places, m, n, block)
+    _multiply(pairs, packed, is_symmetric, add, steps, *places, m, n, *_block(m, n))
     return out
+
+
+def _steps(k: int, pairs: bool) -> int:
+    return -(-k // depth_of_step("bfloat16" if pairs else "float32"))
 
 
 def _panels(y: np.ndarray, steps: int, pairs: bool) -> np.ndarray:
@@ -87,20 +108,28 @@ def _panels(y: np.ndarray, steps: int, pairs: bool) -> np.ndarray:
     return panels
 
 
-def _block_rows(m: int, n: int) -> int:
-    """Rows of a block: a multiple of a tile's, fewer where there would be too few blocks for the threads."""
-    rows = _BLOCK_ROWS
-    while -(-m // rows) * -(-n // _BLOCK_COLUMNS) < _TASKS * get_num_threads() and rows > 4 * ROWS:
-        rows //= 2
-    return rows
+def _block(m: int, n: int) -> tuple[int, int]:
+    """Rows and columns of a block, multiples of a tile's, such that the threads have enough blocks of about one size.
+
+    It is the longer side that is cut, since what a block reads of A and B goes with its rows and columns.
+    """
+    down, across = -(-m // _BLOCK_ROWS), -(-n // _BLOCK_COLUMNS)
+    while down * across < _TASKS * get_num_threads() and (m > _SMALLEST * down or n > _SMALLEST * across):
+        if m * across > n * down:
+            down *= 2
+        else:
+            across *= 2
+    return -(-m // (down * ROWS)) * ROWS, -(-n // (across * COLUMNS)) * COLUMNS
 
 
 @njit(cache=True, parallel=True, nogil=True)
 def _pack(pairs, by_rows, steps, x, row, k, n, panels):  # type: ignore[no-untyped-def]
     depth = 2 if pairs else 1
     parts = (steps + _PACKED_STEPS - 1) // _PACKED_STEPS
-    for task in prange(parts * ((n + COLUMNS - 1) // COLUMNS)):
-        panel, first = task // parts, task % parts * _PACKED_STEPS
+    count = (n + COLUMNS - 1) // COLUMNS
+    for task in prange(parts * count):  # in the order of x in memory
+        panel, part = (task % count, task // count) if by_rows else (task // parts, task % parts)
+        first = part * _PACKED_STEPS
         across, along = (NUMBER, row) if by_rows else (row, NUMBER)
         place = x + panel * COLUMNS * across + first * depth * along
         out = panels + (panel * steps + first) * PANEL_ROW
@@ -133,13 +162,15 @@ def _mirror(c):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, parallel=True, nogil=True)
-def _multiply(pairs, packed, is_symmetric, steps, a, a_row, b, c, c_row, m, n, block_rows):  # type: ignore[no-untyped-def]
-    across = (n + _BLOCK_COLUMNS - 1) // _BLOCK_COLUMNS
-    for task in prange(across * ((m + block_rows - 1) // block_rows)):
-        top, left = task // across * block_rows, task % across * _BLOCK_COLUMNS
-        bottom, right = min(m, top + block_rows), min(n, left + _BLOCK_COLUMNS)
+def _multiply(pairs, packed, is_symmetric, add, steps, a, a_row, b, c, c_row, m, n, block_rows, block_columns):  # type: ignore[no-untyped-def]
+    across = (n + block_columns - 1) // block_columns
+    tasks = across * ((m + block_rows - 1) // block_rows)
+    for number in prange(tasks):
+        task = tasks - 1 - number // 2 if number % 2 else number // 2  # of a symmetric C the first are the longest
+        top, left = task // across * block_rows, task % across * block_columns
+        bottom, right = min(m, top + block_rows), min(n, left + block_columns)
         for first in range(0, steps, _BLOCK_STEPS):
-            count, add = min(_BLOCK_STEPS, steps - first), 1 if first else 0
+            count, adds = min(_BLOCK_STEPS, steps - first), 1 if add or first else 0
             for i in range(top, bottom, ROWS):
                 row = a + i * a_row + first * NUMBER
                 panel = a + (i // COLUMNS * steps + first) * PANEL_ROW + i % COLUMNS * NUMBER
@@ -148,10 +179,10 @@ def _multiply(pairs, packed, is_symmetric, steps, a, a_row, b, c, c_row, m, n, b
                     columns = b + (j // COLUMNS * steps + first) * PANEL_ROW
                     place, rows = c + i * c_row + j * NUMBER, bottom - i
                     if pairs and packed:
-                        multiply_pair_panel(rows, count, panel, columns, place, c_row, n - j, add)
+                        multiply_pair_panel(rows, count, panel, columns, place, c_row, n - j, adds)
                     elif pairs:
-                        multiply_pairs(rows, count, row, a_row, columns, place, c_row, n - j, add)
+                        multiply_pairs(rows, count, row, a_row, columns, place, c_row, n - j, adds)
                     elif packed:
-                        multiply_panel(rows, count, panel, columns, place, c_row, n - j, add)
+                        multiply_panel(rows, count, panel, columns, place, c_row, n - j, adds)
                     else:
-                        multiply(rows, count, row, a_row, columns, place, c_row, n - j, add)
+                        multiply(rows, count, row, a_row, columns, place, c_row, n - j, adds)

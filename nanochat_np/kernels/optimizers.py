@@ -12,6 +12,7 @@ from numba.extending import overload
 
 from nanochat_np.backend.arrays import Array
 from nanochat_np.backend.jit import njit
+from nanochat_np.kernels.threads import shared
 
 BLOCK = 1 << 15  # numbers that a thread takes at a time: below this, to wake another thread takes longer than the work
 
@@ -71,12 +72,46 @@ def _adamw_update(p, g, m, v, lr, beta1, beta2, eps, weight_decay, step, grad_sc
     return compiled
 
 
+def adamw_rows_update(
+    p: np.ndarray,
+    g: np.ndarray,
+    m: np.ndarray,
+    v: np.ndarray,
+    rows: np.ndarray,
+    lr: float,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    weight_decay: float,
+    step: int,
+    grad_scale: float = 1.0,
+) -> None:
+    """As `optim.adamw.adamw_rows_update`."""
+    at_rest, block = np.zeros(p.shape[1], p.dtype), max(1, BLOCK // p.shape[1])
+    _adamw_rows(p, m, v, g, rows, at_rest, block, lr, beta1, beta2, eps, weight_decay, step, grad_scale)
+
+
 # Only Python may call a parallel function: Numba's cache of a caller that is compiled itself can crash when it is read.
 @njit(cache=True, parallel=True)
 def _adamw_in_blocks(p, m, v, g, lr, beta1, beta2, eps, weight_decay, step, grad_scale):  # type: ignore[no-untyped-def]
     for block in prange((p.size + BLOCK - 1) // BLOCK):
         at = slice(block * BLOCK, (block + 1) * BLOCK)
         _adamw(p[at], m[at], v[at], g[at], lr, beta1, beta2, eps, weight_decay, step, grad_scale)
+
+
+@shared
+@njit(cache=True, parallel=True)
+def _adamw_rows(p, m, v, g, rows, at_rest, per_block, lr, beta1, beta2, eps, weight_decay, step, grad_scale):  # type: ignore[no-untyped-def]
+    for block in prange((p.shape[0] + per_block - 1) // per_block):
+        first = block * per_block
+        i = np.searchsorted(rows, first)
+        for row in range(first, min(first + per_block, p.shape[0])):
+            if i < rows.size and rows[i] == row:
+                slope = g[i]
+                i += 1
+            else:
+                slope = at_rest
+            _adamw(p[row], m[row], v[row], slope, lr, beta1, beta2, eps, weight_decay, step, grad_scale)
 
 
 @njit(cache=True, error_model="numpy")

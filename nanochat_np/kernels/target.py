@@ -27,6 +27,7 @@ def features() -> frozenset[str]:
     return frozenset(name[1:] for name in text.split(",") if name.startswith("+"))
 
 
+@functools.cache
 def tile() -> Tile:
     """Of matrix products."""
     has = features()
@@ -38,6 +39,7 @@ def has_fast_tile() -> bool:
     return tile() != _ANY
 
 
+@functools.cache
 def bfloat16_kind() -> Kind:
     """How pairs of bfloat16 are multiplied."""
     return "bfloat16_dot" if {"avx512bf16", "avx512f"} <= features() else "bfloat16"

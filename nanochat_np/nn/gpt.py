@@ -19,7 +19,7 @@ from nanochat_np.nn.gpt_block import Layer, block, block_backward
 from nanochat_np.nn.gpt_config import SOFTCAP, GPTConfig
 from nanochat_np.nn.model import Weights
 from nanochat_np.ops.embedding import add_embedding_backward, embedding_norm
-from nanochat_np.ops.head import head_loss, head_loss_backward, softcap, token_losses
+from nanochat_np.ops.head import head_loss, head_loss_and_gradient, softcap, token_losses
 from nanochat_np.ops.norm import mix_norm, mix_norm_backward, rms_norm, rms_norm_backward
 from nanochat_np.ops.residual import add_to
 from nanochat_np.ops.rotary import rotary_tables
@@ -32,26 +32,48 @@ def logits(w: Weights, config: GPTConfig, idx: Array) -> Array:
     return softcap(x @ w["lm_head.weight"][: config.vocab_size].T, SOFTCAP)
 
 
-def loss(w: Weights, config: GPTConfig, idx: Array, targets: Array, recompute: bool = False) -> tuple[Array, Any]:
-    """Mean cross-entropy in nats of ``targets`` (B, T), −1 ignored, given ``idx`` (B, T), and a cache."""
-    x, cache = hidden(w, config, idx, recompute)
-    rows = x.reshape(-1, config.n_embd)
-    mean, head_cache = head_loss(rows, w["lm_head.weight"], targets.reshape(-1), config.vocab_size, SOFTCAP)
-    return mean, (cache, head_cache)
+def loss(w: Weights, config: GPTConfig, idx: Array, targets: Array) -> Array:
+    """Mean cross-entropy in nats of ``targets`` (B, T), −1 ignored, given ``idx`` (B, T)."""
+    x, _ = hidden(w, config, idx, recompute=True)
+    return head_loss(x.reshape(-1, config.n_embd), *_head(w, config, targets))
 
 
 def losses(w: Weights, config: GPTConfig, idx: Array, targets: Array) -> Array:
     """Cross-entropy of each target, (B, T), 0 where it is ignored."""
     x, _ = hidden(w, config, idx, recompute=True)
+    return token_losses(x.reshape(-1, config.n_embd), *_head(w, config, targets)).reshape(targets.shape)
+
+
+def forward(
+    w: Weights,
+    config: GPTConfig,
+    idx: Array,
+    targets: Array,
+    grads: Weights,
+    dloss: float = 1.0,
+    recompute: bool = False,
+) -> tuple[Array, Any]:
+    """`loss`, and a cache for `backward`.
+
+    The gradient of ``dloss`` times the loss is meant; the head's part of it is added to ``grads`` here already.
+    """
+    x, cache = hidden(w, config, idx, recompute)
     rows = x.reshape(-1, config.n_embd)
-    flat = token_losses(rows, w["lm_head.weight"], targets.reshape(-1), config.vocab_size, SOFTCAP)
-    return flat.reshape(targets.shape)
+    mean, dx = head_loss_and_gradient(grads["lm_head.weight"], dloss, rows, *_head(w, config, targets))
+    return mean, (dx, cache)
 
 
-def backward(cache: Any, grads: Weights, dloss: float = 1.0) -> None:
-    """Add the gradient of ``dloss`` times the loss to ``grads``."""
-    hidden_cache, head_cache = cache
-    hidden_backward(head_loss_backward(grads["lm_head.weight"], dloss, head_cache), hidden_cache, grads)
+def backward(cache: Any, grads: Weights, places: Array | None = None) -> None:
+    """Add all else of the gradient to ``grads``.
+
+    ``places`` (B, T) are the rows of the embeddings' gradients that take those of the tokens: idx if not given.
+    """
+    dx, hidden_cache = cache
+    hidden_backward(dx, hidden_cache, grads, places)
+
+
+def _head(w: Weights, config: GPTConfig, targets: Array) -> tuple[Array, Array, int, float]:
+    return w["lm_head.weight"], targets.reshape(-1), config.vocab_size, SOFTCAP
 
 
 def hidden(w: Weights, config: GPTConfig, idx: Array, recompute: bool = False) -> tuple[Array, Any]:
@@ -80,9 +102,10 @@ def hidden(w: Weights, config: GPTConfig, idx: Array, recompute: bool = False) -
     return x, (config, idx, recompute, norm_cache, smear_cache, x0, kept, last_cache)
 
 
-def hidden_backward(dx: Array, cache: Any, grads: Weights) -> None:
-    """The steps of `hidden` in reverse; dx (N, C) or (B, T, C)."""
+def hidden_backward(dx: Array, cache: Any, grads: Weights, places: Array | None = None) -> None:
+    """The steps of `hidden` in reverse; dx (N, C) or (B, T, C), ``places`` as in `backward`."""
     config, idx, recompute, norm_cache, smear_cache, x0, kept, last_cache = cache
+    places = idx if places is None else places
     dx, dx0, dmiddle = dx.reshape(x0.shape), zeros(x0.shape, x0.dtype, like=x0), None
     if config.is_current:
         dx, dmiddle, _, dbackout = mix_norm_backward(dx0, dx, dx0, last_cache)
@@ -96,10 +119,10 @@ def hidden_backward(dx: Array, cache: Any, grads: Weights) -> None:
         if recompute:
             layer, before = block_cache
             _, block_cache = block(layer, before, x0)
-        dx, dx0 = block_backward(dx, dx0, block_cache, grads)
+        dx, dx0 = block_backward(dx, dx0, block_cache, grads, places)
     if config.is_current:
         add_to(dx, dx0)
         dx, dgate, dstrength = smear_backward(dx, smear_cache)
         grads["smear_gate.weight"] += dgate
         grads["smear_lambda"] += dstrength
-    add_embedding_backward(grads["transformer.wte.weight"], rms_norm_backward(dx, norm_cache), idx)
+    add_embedding_backward(grads["transformer.wte.weight"], rms_norm_backward(dx, norm_cache), places)

@@ -15,7 +15,8 @@ from nanochat_np.ops.attention import merge_heads, split_heads
 from nanochat_np.ops.blockwise_attention import blockwise_attention, blockwise_attention_backward
 from nanochat_np.ops.embedding import gated_embedding, gated_embedding_backward
 from nanochat_np.ops.gate import sigmoid_gate, sigmoid_gate_backward
-from nanochat_np.ops.linear import linear, linear_backward
+from nanochat_np.ops.linear import add_linear_backward, linear
+from nanochat_np.ops.matmul import packed
 from nanochat_np.ops.norm import add_norm, add_norm_backward, mix_norm, mix_norm_again, mix_norm_backward, rms_norm
 from nanochat_np.ops.residual import add_to
 from nanochat_np.ops.rotary import rotary_norm, rotary_norm_backward
@@ -57,13 +58,16 @@ def block(layer: Layer, x: Array, x0: Array) -> tuple[Array, Any]:
     return y, (layer, first_cache, attention_cache, second_cache, mlp_cache)
 
 
-def block_backward(dy: Array, dx0: Array, cache: Any, grads: Weights) -> tuple[Array, Array]:
-    """dy (B, T, C) -> dx, and dx0 with what this layer adds to it; adds the layer's gradients to ``grads``."""
+def block_backward(dy: Array, dx0: Array, cache: Any, grads: Weights, places: Array) -> tuple[Array, Array]:
+    """dy (B, T, C) -> dx, and dx0 with what this layer adds to it; adds the layer's gradients to ``grads``.
+
+    ``places`` (B, T) are the rows that take the gradients of the tokens' value embeddings.
+    """
     layer, first_cache, attention_cache, second_cache, mlp_cache = cache
     i, is_current = layer.number, layer.config.is_current
     dx = add_norm_backward(dy, _mlp_backward(dy, layer, mlp_cache, grads), second_cache)
     n = mix_norm_again(first_cache) if is_current else first_cache[0]
-    dn = _attention_backward(dx, n, layer, attention_cache, grads)
+    dn = _attention_backward(dx, n, layer, attention_cache, grads, places)
     if not is_current:
         return add_norm_backward(dx, dn, first_cache), dx0
     dx, dx0, dresid, dmix = mix_norm_backward(dx, dn, dx0, first_cache)
@@ -91,25 +95,20 @@ def _attention(layer: Layer, n: Array) -> tuple[Array, Any]:
     return y, (value_cache, q_cache, k_cache, attention_cache, out_cache)
 
 
-def _attention_backward(dy: Array, n: Array, layer: Layer, cache: Any, grads: Weights) -> Array:
+def _attention_backward(dy: Array, n: Array, layer: Layer, cache: Any, grads: Weights, places: Array) -> Array:
     """dn (B, T, C), from dy and the input n, which the cache does not hold."""
     value_cache, q_cache, k_cache, attention_cache, out_cache = cache
-    do, dw = linear_backward(dy, out_cache)
-    add_to(grads[layer.name("attn.c_proj")], dw)
+    do = add_linear_backward(grads[layer.name("attn.c_proj")], dy, out_cache)
     heads = blockwise_attention_backward(split_heads(do, layer.config.n_head), attention_cache)
     dq, dk, dv = (d.swapaxes(1, 2) for d in heads)  # (B, T, H or K, D)
     dq, dk = rotary_norm_backward(dq, q_cache), rotary_norm_backward(dk, k_cache)
+    rows = packed(n.reshape(-1, n.shape[-1]))
     dn: Array = None
     for part, d in (("attn.c_q", dq), ("attn.c_k", dk), ("attn.c_v", dv)):
-        share, dw = linear_backward(d.reshape(*n.shape[:2], -1), (n, layer.weight(part)))
-        add_to(grads[layer.name(part)], dw)
-        if dn is None:
-            dn = share
-        else:
-            add_to(dn, share)
+        dn = add_linear_backward(grads[layer.name(part)], d.reshape(*n.shape[:2], -1), (rows, layer.weight(part)), dn)
     if value_cache is not None:
         gate_cache, rows_cache = value_cache
-        dg = gated_embedding_backward(grads[f"value_embeds.{layer.number}.weight"], dv, rows_cache)
+        dg = gated_embedding_backward(grads[f"value_embeds.{layer.number}.weight"], dv, rows_cache, places)
         share, dw = sigmoid_gate_backward(dg, gate_cache)
         grads[layer.name("attn.ve_gate")] += dw
         dn[..., : share.shape[-1]] += share
@@ -127,9 +126,6 @@ def _mlp(layer: Layer, n: Array) -> tuple[Array, Any]:
 def _mlp_backward(dy: Array, layer: Layer, cache: Any, grads: Weights) -> Array:
     fc_cache, activation_cache = cache
     a = relu_squared_again(activation_cache)
-    da, dw = linear_backward(dy, (a, layer.weight("mlp.c_proj")))
+    da = add_linear_backward(grads[layer.name("mlp.c_proj")], dy, (a, layer.weight("mlp.c_proj")))
     del a  # its memory is du's
-    add_to(grads[layer.name("mlp.c_proj")], dw)
-    dn, dw = linear_backward(relu_squared_backward(da, activation_cache), fc_cache)
-    add_to(grads[layer.name("mlp.c_fc")], dw)
-    return dn
+    return add_linear_backward(grads[layer.name("mlp.c_fc")], relu_squared_backward(da, activation_cache), fc_cache)

@@ -57,11 +57,14 @@ def gated_embedding(x: Array, g: Array, w: Array, idx: Array) -> tuple[Array, tu
 
 
 @fused_on_cpu("embedding")
-def gated_embedding_backward(dw: Array, dy: Array, cache: tuple[Array, Array, Array]) -> Array:
-    """dg = Σ_d dy · w[idx];   dw[idx[i]] += g ∘ dy[i], in place;   dx is dy.
+def gated_embedding_backward(
+    dw: Array, dy: Array, cache: tuple[Array, Array, Array], places: Array | None = None
+) -> Array:
+    """dg = Σ_d dy · w[idx];   dw[places[i]] += g ∘ dy[i], in place;   dx is dy.
 
-    dw (V, K·D), dy (B, T, K, D); returns dg (B, T, K), newly allocated.
+    dw (U, K·D), dy (B, T, K, D), places (B, T) integer in [0, U): where dw has rows for some tokens alone, else idx.
+    Returns dg (B, T, K), newly allocated.
     """
     g, w, idx = cache
-    add_embedding_backward(dw, (g[..., None] * dy).reshape(*idx.shape, -1), idx)
+    add_embedding_backward(dw, (g[..., None] * dy).reshape(*idx.shape, -1), idx if places is None else places)
     return (dy * w[idx].reshape(dy.shape)).sum(-1)

@@ -9,14 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from nanochat_np.backend import empty, zeros
+from nanochat_np.backend import empty
 from nanochat_np.backend.arrays import Array, array_module, statistics_dtype
 from nanochat_np.kernels import fused_on_cpu
-from nanochat_np.ops.matmul import matmul
-from nanochat_np.ops.residual import add_to
+from nanochat_np.ops.matmul import Packed, matmul, packed
 
 CHUNK_LOGITS = 3 << 21  # logits in memory at a time: no more than the scratch of a layer, and few sums into dw
-TILE = 4096  # rows of w that a product takes at a time: what it needs for packing them is no larger than a chunk
+TILE = 4096  # rows of dw that a product takes at a time: what it needs for packing the logits is small beside them
 _LARGEST_CAP = 30  # the kernel subtracts no maximum, and a sum of many exp(2 · 30) is still a float32
 
 
@@ -25,53 +24,44 @@ def softcap(z: Array, cap: float) -> Array:
     return cap * array_module(z).tanh(z / cap)
 
 
-def head_loss(
-    x: Array, w: Array, targets: Array, vocab_size: int, cap: float, with_gradient: bool = True
-) -> tuple[Array, tuple[Array | None, Array | None]]:
-    """Mean cross-entropy of ``targets`` under the head ``w``.
+def token_losses(x: Array, w: Array, targets: Array, vocab_size: int, cap: float) -> Array:
+    """Cross-entropy of each target under the head ``w``, (N,), 0 where it is ignored.
 
     x (N, C) float, w (Vp, C) of which the first ``vocab_size`` rows are real, targets (N,) integer, −1 is ignored.
-    Returns (loss, cache): loss () in float32, or float64 when x is; NaN where all targets are ignored.  The gradients
-    are made while a chunk's logits are at hand, since that spares a product as large as the forward: cache = (dx, dw)
-    for dloss = 1, or (None, None) without ``with_gradient``.
     """
-    xp, stat = array_module(x), statistics_dtype(x.dtype)
-    count = (targets >= 0).sum()
-    share = (1 / xp.maximum(count, 1)).astype(stat) if with_gradient else None
-    dx, dw = (empty(a.shape, a.dtype, like=a) for a in (x, w)) if with_gradient else (None, None)
-    total = stat(0)
-    for rows in _chunks(x, vocab_size):
-        z, nll = _chunk(x[rows], w[:vocab_size], targets[rows], cap, share)
-        total = total + nll.sum()
-        if dx is not None and dw is not None:
-            _product_with_head(z, w[:vocab_size], out=dx[rows])
-            _add_product(dw[:vocab_size], z.T, x[rows], is_first=rows.start == 0)
-        del z  # its memory is the next chunk's
-    if dw is not None:
-        dw[vocab_size:].fill(0)
-    with np.errstate(invalid="ignore"):
-        return total / count.astype(stat), (dx, dw)
-
-
-def head_loss_backward(dw: Array, dloss: float, cache: tuple[Array, Array]) -> Array:
-    """dz = dloss · (softmax(c) − onehot(target)) / N · (1 − (c/cap)²);  dx = dz w;  dw += dzᵀ x, in place.
-
-    dw (Vp, C) is not changed in the padding.  Returns dx (N, C), newly allocated unless dloss is 1.
-    """
-    dx, of_head = cache
-    add_to(dw, of_head, dloss)
-    if dloss == 1:
-        return dx
-    scaled = zeros(dx.shape, dx.dtype, like=dx)
-    add_to(scaled, dx, dloss)
-    return scaled
-
-
-def token_losses(x: Array, w: Array, targets: Array, vocab_size: int, cap: float) -> Array:
-    """Cross-entropy of each target, (N,), 0 where it is ignored; arguments as `head_loss`."""
+    to_logits = packed(w[:vocab_size].T)
     chunks = _chunks(x, vocab_size)
-    parts = [_chunk(x[rows], w[:vocab_size], targets[rows], cap, None)[1] for rows in chunks]
+    parts = [_chunk(x[rows], to_logits, targets[rows], cap, None)[1] for rows in chunks]
     return array_module(x).concatenate(parts)
+
+
+def head_loss(x: Array, w: Array, targets: Array, vocab_size: int, cap: float) -> Array:
+    """Mean of `token_losses` over the targets, () in float32, or float64 when x is; NaN where all are ignored."""
+    return _mean(token_losses(x, w, targets, vocab_size, cap).sum(), targets)
+
+
+def head_loss_and_gradient(
+    dw: Array, dloss: float, x: Array, w: Array, targets: Array, vocab_size: int, cap: float
+) -> tuple[Array, Array]:
+    """`head_loss`, and its backward while a chunk's logits are at hand, which spares a product as large as the forward.
+
+        dz = dloss · (softmax(c) − onehot(target)) / N · (1 − (c/cap)²);  dx = dz w;  dw += dzᵀ x, in place
+
+    dw (Vp, C) is not changed in the padding.  Returns (loss, dx): dx (N, C), newly allocated.
+    """
+    xp, stat, real = array_module(x), statistics_dtype(x.dtype), slice(0, vocab_size)
+    share = (dloss / xp.maximum((targets >= 0).sum(), 1)).astype(stat)
+    to_logits, to_input = packed(w[real].T), packed(w[real])
+    dx, total = empty(x.shape, x.dtype, like=x), stat(0)
+    for rows in _chunks(x, vocab_size):
+        z, nll = _chunk(x[rows], to_logits, targets[rows], cap, share)
+        total = total + nll.sum()
+        matmul(z, to_input, out=dx[rows])
+        own = packed(x[rows])
+        for tile in _tiles(vocab_size):
+            matmul(z[:, tile].T, own, out=dw[tile], add=True)
+        del z  # its memory is the next chunk's
+    return _mean(total, targets), dx
 
 
 @fused_on_cpu("head", pays=lambda z, targets, cap, share: cap <= _LARGEST_CAP)
@@ -100,33 +90,17 @@ def _chunks(x: Array, vocab_size: int) -> list[slice]:
     return [slice(start, min(start + rows, len(x))) for start in range(0, len(x), rows)]
 
 
-def _chunk(x: Array, w: Array, targets: Array, cap: float, share: Any) -> tuple[Array, Array]:
+def _chunk(x: Array, to_logits: Packed, targets: Array, cap: float, share: Any) -> tuple[Array, Array]:
     """The logits' gradient, in x.dtype, or whatever the logits' memory holds; and the loss of each row."""
-    z = empty((len(x), len(w)), x.dtype, like=x)
-    for tile in _tiles(w):
-        matmul(x, w[tile].T, out=z[:, tile])
-    z = z.astype(statistics_dtype(x.dtype), copy=False)
+    z = matmul(x, to_logits).astype(statistics_dtype(x.dtype), copy=False)
     nll = capped_cross_entropy(z, targets, cap, share)
     return z.astype(x.dtype, copy=False), nll
 
 
-def _tiles(w: Array) -> list[slice]:
-    return [slice(start, min(start + TILE, len(w))) for start in range(0, len(w), TILE)]
+def _tiles(vocab_size: int) -> list[slice]:
+    return [slice(start, min(start + TILE, vocab_size)) for start in range(0, vocab_size, TILE)]
 
 
-def _product_with_head(z: Array, w: Array, out: Array) -> None:
-    """out = z @ w, the sum over the vocabulary in tiles."""
-    for tile in _tiles(w):
-        if tile.start == 0:
-            matmul(z[:, tile], w[tile], out=out)
-        else:
-            add_to(out, matmul(z[:, tile], w[tile]))
-
-
-def _add_product(total: Array, x: Array, y: Array, is_first: bool) -> None:
-    """total += x @ y, or total = x @ y for the first; in tiles, whose sums stay in the cache."""
-    for rows in _tiles(total):
-        if is_first:
-            matmul(x[rows], y, out=total[rows])
-        else:
-            add_to(total[rows], matmul(x[rows], y))
+def _mean(total: Array, targets: Array) -> Array:
+    with np.errstate(invalid="ignore"):
+        return total / (targets >= 0).sum().astype(total.dtype)

@@ -1,6 +1,7 @@
 """The one matrix product that everything large goes through."""
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,12 +15,30 @@ _WORTH_PACKING = 1 << 20  # M·K·N from which our product is the faster one, pa
 _LEAST_ROWS = 8  # a whole tile
 
 
-def matmul(x: Array, y: Array, out: Array | None = None) -> Array:
+class Packed(NamedTuple):
+    """A right operand y (K, N) for several products, which must not change between them: see `packed`."""
+
+    y: Array
+    panels: Array | None
+
+
+def packed(y: Array) -> Packed:
+    """y (K, N) for several ``matmul(x, packed(y))``, put once into the order in which a kernel reads it."""
+    return Packed(y, panels_of(y))
+
+
+def matmul(x: Array, y: Array | Packed, out: Array | None = None, add: bool = False) -> Array:
     """x @ y, into ``out`` or into memory of the pool.   x (..., M, K), y (..., K, N) float -> (..., M, N).
 
     Leading axes broadcast as NumPy's do; x has all of them.  Large products of two matrices are those of
-    `matrix_product`, and of two stacks of as many matrices of `stack_product`.
+    `matrix_product`, and of two stacks of as many matrices of `stack_product`.  ``add``, and a packed y, are for two
+    matrices: out += x @ y.
     """
+    if isinstance(y, Packed) or add:
+        y, panels = y if isinstance(y, Packed) else (y, None)
+        if out is None:
+            out = empty((len(x), y.shape[1]), x.dtype, like=x)
+        return matrix_product(x, y, out, add, panels)
     if out is None and x.size * y.shape[-1] < _SURELY_SMALL:
         return x @ y
     product = matrix_product if x.ndim == 2 else stack_product if _are_stacks(x, y) else None
@@ -35,7 +54,7 @@ def _are_stacks(x: Array, y: Array) -> bool:
     return x.ndim == y.ndim == 3 and len(x) == len(y) > 0
 
 
-def _pays(x: Array, y: Array, out: Array) -> bool:
+def _pays(x: Array, y: Array, out: Array, add: bool = False, panels: Array | None = None) -> bool:
     """Whether all are float32, of a shape worth packing, and in a layout that packing reads."""
     (m, k), n, size = x.shape, y.shape[1], 4
     return bool(
@@ -50,12 +69,22 @@ def _pays(x: Array, y: Array, out: Array) -> bool:
 
 
 @fused_on_cpu("gemm", pays=_pays)
-def matrix_product(x: Array, y: Array, out: Array) -> Array:
-    """out = x @ y.   x (M, K), y (K, N), out (M, N) float.
+def matrix_product(x: Array, y: Array, out: Array, add: bool = False, panels: Array | None = None) -> Array:
+    """out = x @ y, or out += x @ y.   x (M, K), y (K, N), out (M, N) float.
 
-    In float32 the operands are rounded to bfloat16 where `products_in` says so.
+    In float32 the operands are rounded to bfloat16 where `products_in` says so.  ``panels`` are those of y, for the
+    kernel.
     """
-    return _product(x, y, out)
+    if not add:
+        return _product(x, y, out)
+    out += _product(x, y, None)
+    return out
+
+
+@fused_on_cpu("gemm", pays=lambda y: y.size > 0 and y.dtype == np.float32 and 4 in y.strides and min(y.strides) > 0)
+def panels_of(y: Array) -> Array | None:
+    """y (K, N) in the order in which the kernel of `matrix_product` reads it; None where nothing is to be gained."""
+    return None
 
 
 @fused_on_cpu("gemm", pays=lambda x, y, out: _pays(x[0], y[0], out[0]))
@@ -75,7 +104,7 @@ def symmetric_stack_product(x: Array, y: Array, out: Array) -> Array:
     return _product(x, y, out)
 
 
-def _product(x: Array, y: Array, out: Array) -> Array:
+def _product(x: Array, y: Array, out: Array | None) -> Array:
     if product_dtype() == "bfloat16" and x.dtype == np.float32:
         x, y = round_to_bfloat16(x), round_to_bfloat16(y)
     return array_module(x).matmul(x, y, out=out)

@@ -34,3 +34,27 @@ def adamw_update(
     m_hat = m / real(1 - beta1**step)
     v_hat = v / real(1 - beta2**step)
     p -= real(lr) * (m_hat / (xp.sqrt(v_hat) + real(eps)) + real(weight_decay) * p)
+
+
+@fused_on_cpu("optimizers")
+def adamw_rows_update(
+    p: Array,
+    g: Array,
+    m: Array,
+    v: Array,
+    rows: Array,
+    lr: float,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    weight_decay: float,
+    step: int,
+    grad_scale: float = 1.0,
+) -> None:
+    """`adamw_update` of a table whose gradient is g[i] at row rows[i] and 0 at all others.
+
+    p, m, v (V, C), g (U, C), rows (U,) integer, in order, each once.
+    """
+    whole = array_module(p).zeros_like(p)
+    whole[rows] = g
+    adamw_update(p, whole, m, v, lr, beta1, beta2, eps, weight_decay, step, grad_scale)

@@ -12,8 +12,9 @@ from msgspec import structs
 
 from nanochat_np.backend.arrays import Array, array_module, to_numpy
 from nanochat_np.errors import CheckpointError
+from nanochat_np.nn.gpt_gradient import is_embedding
 from nanochat_np.nn.model import Weights
-from nanochat_np.optim.adamw import adamw_update
+from nanochat_np.optim.adamw import adamw_rows_update, adamw_update
 from nanochat_np.optim.muon import muon_update, second_moment_shape
 
 MUON_MATRIX_LR, ADAMW_MATRIX_LR = 0.02, 0.003
@@ -120,18 +121,29 @@ class MuonAdamW:
                 self.state[name] = zeros((count, *shape), first.dtype)
 
     def step(
-        self, grads: Weights, lr_multiplier: float, momentum: float, decay_multiplier: float, grad_scale: float = 1.0
+        self,
+        grads: Weights,
+        lr_multiplier: float,
+        momentum: float,
+        decay_multiplier: float,
+        grad_scale: float = 1.0,
+        tokens: Array | None = None,
     ) -> None:
         """One update by ``grad_scale`` · ``grads``, which are only read.
 
-        ``lr_multiplier`` scales every rate, ``decay_multiplier`` the weight decay of the layers' matrices.
+        ``lr_multiplier`` scales every rate, ``decay_multiplier`` the weight decay of the layers' matrices; ``tokens``
+        are those whose rows the gradients of embeddings have, if not all: see `GPTGradient`.
         """
         self.steps += 1
         for group in self.adam:
             decay = group.weight_decay * (decay_multiplier if group.decay_ends else 1.0)
             settings = group.lr * lr_multiplier, group.beta1, group.beta2, ADAM_EPS, decay, self.steps, grad_scale
             for name in group.names:
-                adamw_update(self._p[name], grads[name], self.state[f"m.{name}"], self.state[f"v.{name}"], *settings)
+                p, g, m, v = self._p[name], grads[name], self.state[f"m.{name}"], self.state[f"v.{name}"]
+                if tokens is not None and is_embedding(name):
+                    adamw_rows_update(p, g, m, v, tokens, *settings)
+                else:
+                    adamw_update(p, g, m, v, *settings)
         for stack in self.muon:
             decay = stack.weight_decay * decay_multiplier
             self._muon(stack, grads, (stack.lr * lr_multiplier, momentum, MUON_BETA2, decay, grad_scale))

@@ -35,13 +35,15 @@ def require_memory(config: ModelConfig, batch_size: int, dtype: str, device: Dev
 def gpt_step_bytes(config: GPTConfig, batch_size: int, recompute: bool, itemsize: int) -> int:
     """About what a step of the GPT holds at its peak.
 
-    Parameters and gradient; two moments each for AdamW's, one for Muon's; some 12 arrays of (B, T, C) a layer, or with
-    ``recompute`` one, and those of one layer more for its backward; the head's gradient.
+    Parameters and gradient, of embeddings with the rows of a pass alone; two moments each for AdamW's, one for Muon's;
+    the head twice, packed; some 12 arrays of (B, T, C) a layer, or with ``recompute`` one, and those of one layer more
+    for its backward.
     """
-    counts = scaling_counts(config)
-    parameters = 4 * counts["total"] - counts["transformer_matrices"] + counts["lm_head"]
+    counts, tokens = scaling_counts(config), batch_size * config.sequence_len
+    without_rows = max(0.0, 1 - tokens / config.vocab_size) * (counts["wte"] + counts["value_embeds"])
+    parameters = 4 * counts["total"] - counts["transformer_matrices"] + 2 * counts["lm_head"] - int(without_rows)
     kept = config.n_layer + 12 if recompute else 12 * (config.n_layer + 1)
-    return itemsize * (parameters + kept * batch_size * config.sequence_len * config.n_embd)
+    return itemsize * (parameters + kept * tokens * config.n_embd)
 
 
 def require_memory_of_gpt(config: GPTConfig, batch_size: int, recompute: bool, dtype: str, device: Device) -> None:

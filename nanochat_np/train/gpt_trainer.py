@@ -1,7 +1,7 @@
 """Parameters, gradients and optimizer of a GPT on a device, and a step with them."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
 import numpy as np
@@ -13,6 +13,7 @@ from nanochat_np.backend.products import products_in
 from nanochat_np.errors import RunError
 from nanochat_np.nn import gpt
 from nanochat_np.nn.gpt_config import GPTConfig, shapes
+from nanochat_np.nn.gpt_gradient import GPTGradient
 from nanochat_np.optim.clip import clip_scale, global_norm
 from nanochat_np.optim.groups import MuonAdamW, Rates
 
@@ -34,6 +35,7 @@ class GPTTrainer:
         recompute: bool = False,
         precision: str = "float32",
         batch_size: int,
+        tokens_per_step: int,
     ) -> None:
         """``weights`` are copied to the device; 0 for ``grad_clip`` is off; ``batch_size`` is in rows.
 
@@ -45,41 +47,37 @@ class GPTTrainer:
         self._grad_clip, self._recompute, self._precision = grad_clip, recompute, precision
         with device.active():
             self.weights = {name: device.array(values) for name, values in weights.items()}
-            self._grads = {name: device.xp.zeros_like(values) for name, values in self.weights.items()}
+            self._gradient = GPTGradient(self.weights, tokens_per_step)
             self.optimizer = MuonAdamW(self.weights, config.n_embd, rates, muon=muon)
 
     def step(
         self,
-        batches: Iterable[tuple[np.ndarray, np.ndarray]],
-        count: int,
+        batches: Sequence[tuple[np.ndarray, np.ndarray]],
         lr_multiplier: float,
         momentum: float,
         decay_multiplier: float,
     ) -> tuple[float, float]:
-        """One update from ``count`` batches of inputs and targets (B, T).
+        """One update from batches of inputs and targets (B, T).
 
         Returns the mean loss before it, in nats a token, and the norm of the gradient before clipping.  The batches are
         of one size with every position a target, so that the mean of their gradients is the gradient of all.
         """
         with self.device.active(), _told_of_memory(self.device), products_in(self._precision):
-            for grad in self._grads.values():
-                grad.fill(0)
+            gradient = self._gradient
+            gradient.clear([inputs for inputs, _ in batches])
             total: Array = 0.0
             for inputs, targets in batches:
-                loss, cache = gpt.loss(
-                    self.weights,
-                    self.config,
-                    self.device.array(inputs),
-                    self.device.array(targets),
-                    recompute=self._recompute,
-                )
-                gpt.backward(cache, self._grads, 1 / count)
+                idx, wanted = self.device.array(inputs), self.device.array(targets)
+                given = self.weights, self.config, idx, wanted, gradient.arrays
+                loss, cache = gpt.forward(*given, 1 / len(batches), self._recompute)
+                gpt.backward(cache, gradient.arrays, self.device.array(gradient.places(inputs)))
                 del cache  # before the next forward pass needs the memory
                 total = total + loss
-            norm = global_norm(self._grads)
+            norm = global_norm(gradient.arrays)
             scale = float(clip_scale(norm, self._grad_clip))
-            self.optimizer.step(self._grads, lr_multiplier, momentum, decay_multiplier, grad_scale=scale)
-            return float(to_numpy(total / count)), norm
+            multipliers = lr_multiplier, momentum, decay_multiplier
+            self.optimizer.step(gradient.arrays, *multipliers, grad_scale=scale, tokens=gradient.tokens)
+            return float(to_numpy(total / len(batches))), norm
 
     def losses(self, inputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
         """Cross-entropy of each target in nats, (B, T) float64."""

@@ -84,7 +84,7 @@ class PretrainStage:
         for step in range(first_step, first_step + count):
             begin = time.perf_counter()
             schedule = self._schedule(step)
-            loss, norm = self.trainer.step(self._micro_batches(), self.plan.accumulation, *schedule)
+            loss, norm = self.trainer.step(list(self._micro_batches()), *schedule)
             results.append((loss, norm))
             events.append(self._event(schedule, time.perf_counter() - begin))
         losses, norms = np.array(results).T

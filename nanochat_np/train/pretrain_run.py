@@ -90,6 +90,7 @@ def pretrain(prepared: Prepared, run: RunFolder, reporter: Reporter, started: fl
         recompute=config.recompute,
         precision=config.dtype,
         batch_size=config.device_batch_size,
+        tokens_per_step=plan.horizon.total_batch_size,
     )
     del weights
     peak = peak_flops(device, config.dtype)

@@ -99,12 +99,12 @@ def losses(recorded: Recording, data: str, warmup: int) -> Iterator[float]:
     found = plan(config, model.vocab_size)
     if found.model != model:
         raise DataError(f"upstream's model is {model}, ours is {found.model}")
-    trainer = GPTTrainer(model, recorded.weights, found.rates, Device(), batch_size=rows)
+    trainer = GPTTrainer(model, recorded.weights, found.rates, Device(), batch_size=rows, tokens_per_step=rows * length)
     for step in range(steps):
         lrm = lr_multiplier(step, steps, config.warmup_steps, config.warmdown_ratio, config.final_lr_frac)
         batch = recorded.inputs[step], recorded.targets[step]
         momentum = muon_momentum(step, steps, config.warmdown_ratio)
-        yield trainer.step([batch], 1, lrm, momentum, decay_multiplier(step, steps))[0]
+        yield trainer.step([batch], lrm, momentum, decay_multiplier(step, steps))[0]
 
 
 def same_batches(recorded: Recording, shards: Path, tokenizer: Path) -> bool:

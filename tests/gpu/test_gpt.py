@@ -24,7 +24,7 @@ def trained(device, architecture, steps=2):
             idx, targets = device.array(rng.integers(0, 70, (2, 130))), device.array(rng.integers(-1, 70, (2, 130)))
             for g in grads.values():
                 g.fill(0)
-            loss, cache = gpt.loss(w, config, idx, targets)
+            loss, cache = gpt.forward(w, config, idx, targets, grads)
             gpt.backward(cache, grads)
             optimizer.step(grads, 1.0, 0.9, 1.0)
             losses.append(loss)

@@ -15,7 +15,7 @@ from numba import get_num_threads, set_num_threads
 
 from nanochat_np.backend.products import products_in
 from nanochat_np.kernels import gemm, reference
-from nanochat_np.ops.matmul import matmul, round_to_bfloat16
+from nanochat_np.ops.matmul import matmul, packed, round_to_bfloat16
 from tests.strategies import few
 
 sizes = st.one_of(st.integers(1, 70), st.sampled_from([8, 32, 64, 128, 256, 257, 513]))
@@ -49,6 +49,18 @@ def test_it_is_the_product_and_nothing_else_is_written(m, k, n, of_x, of_y, dtyp
     assert (np.abs(out - expected) <= 1e-6 * scale).all()
     out.fill(7)
     assert (around == 7).all()
+
+
+@few
+@given(m=sizes, k=sizes, n=sizes, of_x=layouts, of_y=layouts, dtype=dtypes)
+def test_a_packed_operand_and_a_sum_are_those_of_the_product(m, k, n, of_x, of_y, dtype):
+    x, y = operand(of_x, m, k, 1), operand(of_y, k, n, 2)
+    with products_in(dtype):
+        product = matmul(x, y, np.empty((m, n), np.float32))
+        np.testing.assert_array_equal(matmul(x, packed(y)), product)
+        total = np.ones((m, n), np.float32)
+        assert matmul(x, packed(y), total, add=True) is total
+    np.testing.assert_allclose(total, 1 + product, rtol=1e-5, atol=1e-5 * np.abs(product).max())
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])

@@ -55,7 +55,7 @@ def gated_embedding(new, B, T, V, K, D):
 
 
 def gated_embedding_backward(new, B, T, V, K, D):
-    return new.plain(V, K * D), new(B, T, K, D), gated_embedding(new, B, T, V, K, D)[1:]
+    return new.plain(V, K * D), new(B, T, K, D), gated_embedding(new, B, T, V, K, D)[1:], new.integers(V, B, T)
 
 
 def smear(new, B, T, C):
@@ -163,7 +163,7 @@ def test_they_agree_where_threads_share_the_work(name):
 
 
 # Those that have files of tests of their own.
-ALONE = {"matrix_product", "stack_product", "symmetric_stack_product"} | {
+ALONE = {"matrix_product", "panels_of", "stack_product", "symmetric_stack_product"} | {
     "blockwise_attention",
     "blockwise_attention_backward",
 }

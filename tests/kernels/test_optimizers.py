@@ -9,7 +9,7 @@ from hypothesis import given
 from nanochat_np import kernels
 from nanochat_np.backend.jit import njit
 from nanochat_np.kernels.optimizers import BLOCK
-from nanochat_np.optim.adamw import adamw_update
+from nanochat_np.optim.adamw import adamw_rows_update, adamw_update
 from nanochat_np.optim.clip import squared_norm
 from tests.gradcheck import assert_close
 from tests.strategies import few, news, sizes
@@ -32,6 +32,22 @@ def test_adamw_takes_the_same_step_everywhere(shape, dtype):
     for x, y in zip(found, expected, strict=True):
         np.testing.assert_array_equal(x, y)  # the same bits
     assert (found[0] != arrays(shape, dtype)[0]).all()
+
+
+@pytest.mark.parametrize("rows", [[], [0], [1, 2, 3, 700, 4999], range(5000)])
+def test_adamw_of_rows_is_that_of_a_gradient_with_zeros(rows):
+    shape = 5000, 20  # several blocks
+    rows = np.array(rows, np.int64)
+    p, g, m, v = arrays(shape)
+    found, expected = ([x.copy() for x in (p, g[rows], m, v)] for _ in range(2))
+    adamw_rows_update(*found, rows, *SETTINGS)
+    inspect.unwrap(adamw_rows_update)(*expected, rows, *SETTINGS)
+    whole = np.zeros_like(p)
+    whole[rows] = g[rows]
+    adamw_update(p, whole, m, v, *SETTINGS)
+    for x, y, z in zip(found, expected, (p, g[rows], m, v), strict=True):
+        np.testing.assert_array_equal(x, y)
+        np.testing.assert_array_equal(x, z)
 
 
 def test_adamw_inside_compiled_code_is_the_same():

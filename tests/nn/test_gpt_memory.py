@@ -53,8 +53,8 @@ class Run:
         for g in self.grads.values():
             g.fill(0)
         for _ in range(parts):
-            loss, cache = gpt.loss(self.w, self.config, self.idx, self.targets, recompute)
-            gpt.backward(cache, self.grads, 1 / parts)
+            loss, cache = gpt.forward(self.w, self.config, self.idx, self.targets, self.grads, 1 / parts, recompute)
+            gpt.backward(cache, self.grads)
         return loss
 
     def kept_bytes(self, recompute):

@@ -216,7 +216,7 @@ def test_head_loss(chunk, new, rows, width, vocab, extra, data):
     targets[0] = max(targets[0], 0)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(head, "CHUNK_LOGITS", chunk)
-        loss, _ = head.head_loss(x, w, targets, vocab, 2.0)
+        loss = head.head_loss(x, w, targets, vocab, 2.0)
         kept = targets >= 0
         capped = 2.0 * np.tanh(x @ w[:vocab].T / 2.0)
         expected, _ = ops.softmax_cross_entropy(capped[kept], targets[kept])
@@ -225,18 +225,25 @@ def test_head_loss(chunk, new, rows, width, vocab, extra, data):
         np.testing.assert_allclose(each.sum() / kept.sum(), loss, rtol=1e-12, atol=1e-14)
         assert not each[~kept].any()
 
+        def forward(x, w):
+            return head.head_loss(x, w, targets, vocab, 2.0), (x, w)
+
         def backward(dloss, cache):
             dw = np.ones((vocab + extra, width))
-            return head.head_loss_backward(dw, dloss, cache), dw - 1
+            found, dx = head.head_loss_and_gradient(dw, dloss, *cache, targets, vocab, 2.0)
+            np.testing.assert_allclose(found, head.head_loss(*cache, targets, vocab, 2.0), rtol=1e-12, atol=1e-14)
+            return dx, dw - 1
 
-        gradcheck(lambda x, w: head.head_loss(x, w, targets, vocab, 2.0), backward, [x, w], new=new)
+        gradcheck(forward, backward, [x, w], new=new)
 
 
-@pytest.mark.parametrize("with_gradient", [True, False])
-def test_head_loss_of_ignored_targets_alone_is_nan_and_has_no_gradient(with_gradient):
-    loss, cache = head.head_loss(np.ones((2, 3)), np.ones((4, 3)), np.array([-1, -1]), 4, 15.0, with_gradient)
+def test_head_loss_of_ignored_targets_alone_is_nan_and_has_no_gradient():
+    x, w, targets, dw = np.ones((2, 3)), np.ones((4, 3)), np.array([-1, -1]), np.zeros((4, 3))
+    loss, dx = head.head_loss_and_gradient(dw, 1.0, x, w, targets, 4, 15.0)
     assert np.isnan(loss)
-    assert not any(gradient.any() for gradient in cache if with_gradient)
+    assert np.isnan(head.head_loss(x, w, targets, 4, 15.0))
+    assert not dx.any()
+    assert not dw.any()
 
 
 @pytest.mark.parametrize(("cap", "size"), [(15.0, 1e3), (15.0, 1e-3), (40.0, -1e3), (200.0, -1e3)])

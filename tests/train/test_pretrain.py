@@ -221,7 +221,7 @@ def test_a_loss_that_is_not_finite(lab, monkeypatch):
 
 
 def test_no_memory_says_what_to_lower(lab, monkeypatch):
-    monkeypatch.setattr(gpt, "loss", lambda *a, **k: exec("raise MemoryError"))
+    monkeypatch.setattr(gpt, "forward", lambda *a, **k: exec("raise MemoryError"))
     assert "out of memory: lower --device-batch-size" in lab.pretrain("--out=run").error(3)
 
 
