@@ -12,7 +12,7 @@ from nanochat_np.kernels import TABLE, kernel, pays_on_cpu, reference
 from nanochat_np.nn import gpt  # noqa: F401
 from nanochat_np.nn.model import ModelConfig, architecture, parameter_count
 from nanochat_np.ops.blockwise_attention import blockwise_attention
-from nanochat_np.optim import groups  # noqa: F401  its operations are of the table, as gpt's
+from nanochat_np.optim.muon import POLAR_EXPRESS
 
 _GPT_SHAPES = "B2 T128 C256 H2 V4096"
 
@@ -75,7 +75,7 @@ def _arguments(c: ModelConfig, batch: int) -> dict[str, tuple[Any, ...]]:
         "adamw_update": (p, g, m, v, *settings),
         "adamw_rows_update": (*(x.reshape(-1, 1) for x in (p, g, m, v)), np.arange(n_params), *settings),
         "squared_norm": (g,),
-        "nesterov": (matrix, momentum, 0.95),
+        "nesterov": (matrix, momentum, 0.95, 1.0, np.empty_like(matrix)),
         "square_sums": (matrix, -1),
         "polynomial": (s, square, 0.1, 0.1, 0.1),
         "cautious_descent": (matrix, momentum, 1e-6, 0.1),
@@ -124,6 +124,7 @@ def _gpt_arguments() -> dict[str, tuple[Any, ...]]:
         "capped_cross_entropy": (draw(128, 4096), idx[0], 15.0, real(0.01)),
         "matrix_product": (draw(256, 256), draw(1024, 256).T, draw(256, 1024)),
         "panels_of": (draw(256, 1024),),
+        "polar_express": (wide, POLAR_EXPRESS, 1e-6),
         "symmetric_stack_product": (wide, wide.swapaxes(1, 2), draw(2, 256, 256)),
         "stack_product": (draw(2, 256, 256), draw(2, 1024, 256).swapaxes(1, 2), draw(2, 256, 1024)),
     }

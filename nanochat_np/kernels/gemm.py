@@ -1,9 +1,7 @@
 """Matrix products of two axes in compiled code (reference: `ops.matmul.matrix_product`).
 
 Both operands are put into the order in which the innermost loop reads them (`packing`), except for rows of float32 that
-lie as they are needed.  Then blocks of C are shared among the threads; in a block the sum goes over parts of K, so that
-a part of B's panels stays in the second-level cache and a tile's rows of A in the first.  How the blocks are shared
-decides nothing about the order of a sum: the result is the same for any number of threads.
+lie as they are needed.  Then blocks of C are shared among the threads; the result is the same for any number of them.
 """
 
 import numpy as np
@@ -13,27 +11,19 @@ from nanochat_np.backend import empty
 from nanochat_np.backend.jit import njit
 from nanochat_np.backend.products import product_dtype
 from nanochat_np.kernels import target
+from nanochat_np.kernels.blocks import (
+    BLOCK_COLUMNS,
+    BLOCK_ROWS,
+    count_of_blocks,
+    count_of_parts,
+    mirror,
+    multiply_block,
+    pack_part,
+)
 from nanochat_np.kernels.micro_kernel import NUMBER
 from nanochat_np.kernels.packing import depth_of_step
-from nanochat_np.kernels.tiles import (
-    COLUMNS,
-    PANEL_ROW,
-    ROWS,
-    TILE,
-    address,
-    multiply,
-    multiply_pair_panel,
-    multiply_pairs,
-    multiply_panel,
-    pair_panel_of_columns,
-    pair_panel_of_rows,
-    pairs_of_row,
-    panel_of_columns,
-    panel_of_rows,
-)
+from nanochat_np.kernels.tiles import COLUMNS, ROWS, TILE, address, pairs_of_row
 
-_BLOCK_STEPS, _BLOCK_ROWS, _BLOCK_COLUMNS = 256, 256, 512 // COLUMNS * COLUMNS
-_PACKED_STEPS = 64  # that a thread packs of a panel at a time
 _TASKS, _SMALLEST = 2, 64  # blocks of each thread, at least, where they can be so small
 
 
@@ -113,7 +103,7 @@ def _block(m: int, n: int) -> tuple[int, int]:
 
     It is the longer side that is cut, since what a block reads of A and B goes with its rows and columns.
     """
-    down, across = -(-m // _BLOCK_ROWS), -(-n // _BLOCK_COLUMNS)
+    down, across = -(-m // BLOCK_ROWS), -(-n // BLOCK_COLUMNS)
     while down * across < _TASKS * get_num_threads() and (m > _SMALLEST * down or n > _SMALLEST * across):
         if m * across > n * down:
             down *= 2
@@ -124,24 +114,8 @@ def _block(m: int, n: int) -> tuple[int, int]:
 
 @njit(cache=True, parallel=True, nogil=True)
 def _pack(pairs, by_rows, steps, x, row, k, n, panels):  # type: ignore[no-untyped-def]
-    depth = 2 if pairs else 1
-    parts = (steps + _PACKED_STEPS - 1) // _PACKED_STEPS
-    count = (n + COLUMNS - 1) // COLUMNS
-    for task in prange(parts * count):  # in the order of x in memory
-        panel, part = (task % count, task // count) if by_rows else (task // parts, task % parts)
-        first = part * _PACKED_STEPS
-        across, along = (NUMBER, row) if by_rows else (row, NUMBER)
-        place = x + panel * COLUMNS * across + first * depth * along
-        out = panels + (panel * steps + first) * PANEL_ROW
-        given = min(_PACKED_STEPS, steps - first), place, row, k - first * depth, n - panel * COLUMNS, out
-        if pairs and by_rows:
-            pair_panel_of_rows(*given)
-        elif pairs:
-            pair_panel_of_columns(*given)
-        elif by_rows:
-            panel_of_rows(*given)
-        else:
-            panel_of_columns(*given)
+    for number in prange(count_of_parts(steps, n)):
+        pack_part(number, pairs, by_rows, steps, x, row, k, n, panels)
 
 
 @njit(cache=True, parallel=True, nogil=True)
@@ -150,39 +124,15 @@ def _pair_all(steps, x, row, m, k, out):  # type: ignore[no-untyped-def]
         pairs_of_row(steps, x + i * row, k, out + i * steps * NUMBER)
 
 
-@njit(cache=True)
-def _mirror(c):  # type: ignore[no-untyped-def]
-    """The lower triangles from the upper, by squares that stay in the cache."""
-    for matrix in range(c.shape[0]):
-        for top in range(0, c.shape[1], COLUMNS):
-            for left in range(0, top + COLUMNS, COLUMNS):
-                for i in range(top, min(top + COLUMNS, c.shape[1])):
-                    for j in range(left, min(left + COLUMNS, i)):
-                        c[matrix, i, j] = c[matrix, j, i]
+@njit(cache=True, parallel=True, nogil=True)
+def _multiply(pairs, packed, is_symmetric, add, steps, a, a_row, b, c, c_row, m, n, block_rows, block_columns):  # type: ignore[no-untyped-def]
+    for number in prange(count_of_blocks(m, n, block_rows, block_columns)):
+        multiply_block(
+            number, pairs, packed, is_symmetric, add, steps, a, a_row, b, c, c_row, m, n, block_rows, block_columns
+        )
 
 
 @njit(cache=True, parallel=True, nogil=True)
-def _multiply(pairs, packed, is_symmetric, add, steps, a, a_row, b, c, c_row, m, n, block_rows, block_columns):  # type: ignore[no-untyped-def]
-    across = (n + block_columns - 1) // block_columns
-    tasks = across * ((m + block_rows - 1) // block_rows)
-    for number in prange(tasks):
-        task = tasks - 1 - number // 2 if number % 2 else number // 2  # of a symmetric C the first are the longest
-        top, left = task // across * block_rows, task % across * block_columns
-        bottom, right = min(m, top + block_rows), min(n, left + block_columns)
-        for first in range(0, steps, _BLOCK_STEPS):
-            count, adds = min(_BLOCK_STEPS, steps - first), 1 if add or first else 0
-            for i in range(top, bottom, ROWS):
-                row = a + i * a_row + first * NUMBER
-                panel = a + (i // COLUMNS * steps + first) * PANEL_ROW + i % COLUMNS * NUMBER
-                begin = max(left, i // COLUMNS * COLUMNS) if is_symmetric else left
-                for j in range(begin, right, COLUMNS):
-                    columns = b + (j // COLUMNS * steps + first) * PANEL_ROW
-                    place, rows = c + i * c_row + j * NUMBER, bottom - i
-                    if pairs and packed:
-                        multiply_pair_panel(rows, count, panel, columns, place, c_row, n - j, adds)
-                    elif pairs:
-                        multiply_pairs(rows, count, row, a_row, columns, place, c_row, n - j, adds)
-                    elif packed:
-                        multiply_panel(rows, count, panel, columns, place, c_row, n - j, adds)
-                    else:
-                        multiply(rows, count, row, a_row, columns, place, c_row, n - j, adds)
+def _mirror(stack):  # type: ignore[no-untyped-def]
+    for matrix in prange(stack.shape[0]):
+        mirror(stack[matrix])

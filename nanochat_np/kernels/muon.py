@@ -2,17 +2,15 @@
 
 import numpy as np
 
-from nanochat_np.backend import empty
 from nanochat_np.backend.jit import njit
 
 _SUMS = {"reassoc", "contract"}
 
 
-def nesterov(g: np.ndarray, momentum_buffer: np.ndarray, momentum: float, grad_scale: float = 1.0) -> np.ndarray:
+def nesterov(g: np.ndarray, momentum_buffer: np.ndarray, momentum: float, grad_scale: float, out: np.ndarray) -> None:
     """As `optim.muon.nesterov`."""
-    u, real = empty(g.shape, g.dtype, like=g), g.dtype.type
-    _nesterov(np.ascontiguousarray(g), momentum_buffer, real(momentum), real(1 - momentum), real(grad_scale), u)
-    return u
+    real = g.dtype.type
+    _nesterov(np.ascontiguousarray(g), momentum_buffer, real(momentum), real(1 - momentum), real(grad_scale), out)
 
 
 def square_sums(x: np.ndarray, axis: int) -> np.ndarray:

@@ -146,21 +146,10 @@ class MuonAdamW:
                     adamw_update(p, g, m, v, *settings)
         for stack in self.muon:
             decay = stack.weight_decay * decay_multiplier
-            self._muon(stack, grads, (stack.lr * lr_multiplier, momentum, MUON_BETA2, decay, grad_scale))
-
-    def _muon(self, stack: MuonGroup, grads: Weights, settings: tuple[float, float, float, float, float]) -> None:
-        """One matrix after the other on the CPU, which a single one keeps busy; on a GPU all at once."""
-        momenta, seconds = (self.state[name] for name in stack.state_names)
-        xp = array_module(momenta)
-        if xp is np:
-            for k, name in enumerate(stack.names):
-                own = slice(k, k + 1)
-                muon_update(self._p[name][None], grads[name][None], momenta[own], seconds[own], *settings)
-        else:
-            p = xp.stack([self._p[name] for name in stack.names])
-            muon_update(p, xp.stack([grads[name] for name in stack.names]), momenta, seconds, *settings)
-            for name, value in zip(stack.names, p, strict=True):
-                self._p[name][...] = value
+            p, g = ([arrays[name] for name in stack.names] for arrays in (self._p, grads))
+            momenta, seconds = (self.state[name] for name in stack.state_names)
+            lr = stack.lr * lr_multiplier
+            muon_update(p, g, momenta, seconds, lr, momentum, MUON_BETA2, decay, grad_scale)
 
     def state_arrays(self) -> dict[str, np.ndarray]:
         """The state for a checkpoint, by name: the arrays themselves on the CPU, copies from a GPU."""

@@ -6,6 +6,9 @@ optim.py.
 """
 
 import math
+from collections.abc import Sequence
+
+import numpy as np
 
 from nanochat_np.backend import empty
 from nanochat_np.backend.arrays import Array, array_module
@@ -20,12 +23,12 @@ POLAR_EXPRESS = (
     (3.285753657755655, -2.3681294933425376, 0.46449024233003106),
     (2.3465413258596377, -1.7097828382687081, 0.42323551169305323),
 )
-_TINY = 1e-6  # keeps a norm of 0 from dividing
+_TINY = 1e-6
 
 
 def muon_update(
-    p: Array,
-    g: Array,
+    p: Sequence[Array],
+    g: Sequence[Array],
     momentum_buffer: Array,
     second_moment: Array,
     lr: float,
@@ -34,27 +37,32 @@ def muon_update(
     weight_decay: float,
     grad_scale: float = 1.0,
 ) -> None:
-    """One step for a stack of matrices of one shape, (K, m, n) each; p and the two buffers change in place.
+    """One step for K matrices of one shape (m, n); these and the two buffers change in place.
 
-    ``second_moment`` is (K, m, 1) where m ≥ n, else (K, 1, n); the gradient G is ``grad_scale`` · g.
+    ``momentum_buffer`` is (K, m, n), ``second_moment`` (K, m, 1) where m ≥ n, else (K, 1, n);  G = ``grad_scale`` · g.
 
         M = M + (1−μ)(G − M);   U = G + μ(M − G)                          Nesterov momentum
         X = orthogonal(U), with norm √min(m, n)                           `orthogonalized`
         X = X scaled by the rows' (columns') running mean square          NorMuon, its norm kept
         p = p − r X − r λ p where X·p ≥ 0,   r = lr √max(1, m/n)          cautious decay
     """
-    x = orthogonalized(nesterov(g, momentum_buffer, momentum, grad_scale))
+    u = empty(momentum_buffer.shape, momentum_buffer.dtype, like=momentum_buffer)
+    for own, average, out in zip(g, momentum_buffer, u, strict=True):
+        nesterov(own, average, momentum, grad_scale, out)
+    x = orthogonalized(u)
     x *= _evening(x, second_moment, beta2)
-    cautious_descent(p, x, lr * math.sqrt(max(1.0, p.shape[-2] / p.shape[-1])), weight_decay)
+    rate = lr * math.sqrt(max(1.0, x.shape[-2] / x.shape[-1]))
+    for own, direction in zip(p, x, strict=True):
+        cautious_descent(own, direction, rate, weight_decay)
 
 
 @fused_on_cpu("muon")
-def nesterov(g: Array, momentum_buffer: Array, momentum: float, grad_scale: float = 1.0) -> Array:
-    """M = M + (1−μ)(G − M), in place;  returns U = G + μ(M − G), newly allocated.   G = grad_scale · g."""
+def nesterov(g: Array, momentum_buffer: Array, momentum: float, grad_scale: float, out: Array) -> None:
+    """M = M + (1−μ)(G − M), in place;  out = G + μ(M − G);  G = grad_scale · g.   M and out are contiguous."""
     real = g.dtype.type
     g = real(grad_scale) * g
     momentum_buffer += real(1 - momentum) * (g - momentum_buffer)
-    return g + real(momentum) * (momentum_buffer - g)
+    out[...] = g + real(momentum) * (momentum_buffer - g)
 
 
 def orthogonalized(u: Array) -> Array:
@@ -62,21 +70,27 @@ def orthogonalized(u: Array) -> Array:
 
     Rows are brought to one length first (MuonEq); then five polynomial steps, each on the smaller of X Xᵀ and Xᵀ X.
     """
+    return polar_express(u, POLAR_EXPRESS, _TINY)
+
+
+@fused_on_cpu("polar_express", pays=lambda u, polynomials, tiny: u.dtype == np.float32 and min(u.shape) > 0)
+def polar_express(u: Array, polynomials: tuple[tuple[float, float, float], ...], tiny: float) -> Array:
+    """`orthogonalized` by these ``polynomials``, u contiguous; ``tiny`` keeps a norm of 0 from dividing."""
     xp, real = array_module(u), u.dtype.type
     rows, columns = u.shape[-2:]
     squares = square_sums(u, -1)
-    equal = xp.sqrt(squares.sum(-2, keepdims=True) / real(rows)) / xp.maximum(xp.sqrt(squares), real(_TINY))
+    equal = xp.sqrt(squares.sum(-2, keepdims=True) / real(rows)) / xp.maximum(xp.sqrt(squares), real(tiny))
     norm = xp.sqrt((squares * equal * equal).sum(-2, keepdims=True))
     x = empty(u.shape, u.dtype, like=u)
     x[...] = u
-    x *= equal / (real(1.01) * norm + real(_TINY))
-    for a, b, c in POLAR_EXPRESS:
+    x *= equal / (real(1.01) * norm + real(tiny))
+    for a, b, c in polynomials:
         xt = x.swapaxes(-1, -2)
         s = symmetric_product(xt, x) if rows > columns else symmetric_product(x, xt)
         q = polynomial(s, symmetric_product(s, s), a, b, c)
         x = matmul(x, q) if rows > columns else matmul(q, x)
     norm = xp.sqrt(square_sums(x, -1).sum(-2, keepdims=True))
-    x *= real(math.sqrt(min(rows, columns))) / xp.maximum(norm, real(_TINY))
+    x *= real(math.sqrt(min(rows, columns))) / xp.maximum(norm, real(tiny))
     return x
 
 

@@ -171,5 +171,5 @@ ALONE = {"matrix_product", "panels_of", "stack_product", "symmetric_stack_produc
 
 def test_all_kernels_are_tested():
     others = {*test_parity.FUSED, *(f"{name}_backward" for name in test_parity.FUSED)} & set(kernels.TABLE)
-    optimizers = {name for name, module in kernels.TABLE.items() if module in {"optimizers", "muon"}}
+    optimizers = {name for name, module in kernels.TABLE.items() if module in {"optimizers", "muon", "polar_express"}}
     assert set(kernels.TABLE) == {*CASES, *ALONE} | others | optimizers  # which have tests of their own

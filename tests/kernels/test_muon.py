@@ -1,16 +1,22 @@
 """The compiled passes of Muon beside their references."""
 
 import inspect
+import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
+from numba import get_num_threads, set_num_threads
 
 from nanochat_np import kernels
+from nanochat_np.backend.products import products_in
+from nanochat_np.kernels import polar_express
 from nanochat_np.optim import muon
 from tests.gradcheck import assert_close
 from tests.strategies import few, news, sizes
+
+DTYPES = ["float32", "bfloat16"]
 
 
 def both(name):
@@ -24,8 +30,9 @@ def test_momentum(new, count, rows, columns):
     g, start = new(count, rows, columns), np.ascontiguousarray(new(count, rows, columns))
     before, results = g.tobytes(), []
     for function in both("nesterov"):
-        momentum_buffer = start.copy()
-        results.append((function(g, momentum_buffer, 0.9, 0.5), momentum_buffer))
+        momentum_buffer, out = start.copy(), np.empty_like(start)
+        function(g, momentum_buffer, 0.9, 0.5, out)
+        results.append((out, momentum_buffer))
     for fused, expected in zip(*results[::-1], strict=True):
         np.testing.assert_array_equal(fused, expected)  # the same bits
         assert fused.dtype == expected.dtype
@@ -62,6 +69,59 @@ def test_descent(new, count, rows, columns, weight_decay):
         function(results[-1], x, 0.1, weight_decay)
     np.testing.assert_array_equal(*results)
     assert_close(results[0], np.where(x * p >= 0, p - 0.1 * x - 0.1 * weight_decay * p, p - 0.1 * x), new.dtype)
+
+
+@few
+@given(shape=st.tuples(st.integers(1, 90), st.integers(1, 90)), count=st.integers(1, 3), dtype=st.sampled_from(DTYPES))
+@example(shape=(70, 300), count=3, dtype="bfloat16")
+@example(shape=(300, 65), count=1, dtype="float32")
+def test_orthogonalization(shape, count, dtype):
+    """As near to the exact result as the reference, which in bfloat16 is not very near."""
+    u = np.random.default_rng(0).standard_normal((count, *shape)).astype(np.float32)
+    before = u.tobytes()
+    with products_in(dtype):
+        found = muon.orthogonalized(u)
+        with kernels.reference_only():
+            expected = muon.orthogonalized(u)
+    assert u.tobytes() == before
+    exact = muon.orthogonalized(u.astype(np.float64))
+    error, usual = (np.linalg.norm(x - exact, axis=(1, 2)) for x in (found, expected))
+    assert (error <= 2 * usual + 1e-5 * np.linalg.norm(exact, axis=(1, 2))).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(1, 1), (2, 33), (33, 2), (65, 31), (31, 65), (40, 40)])
+def test_orthogonalization_stays_in_its_room(shape, dtype, monkeypatch):
+    made = []
+
+    def guarded(shape, dtype, like):
+        memory = np.full(math.prod(shape) + 64, 7, dtype)
+        made.append(memory)
+        return memory[:-64].reshape(shape)
+
+    monkeypatch.setattr(polar_express, "empty", guarded)
+    with products_in(dtype):
+        muon.orthogonalized(np.ones((3, *shape), np.float32))
+    assert len(made) == 5
+    assert all((memory[-64:] == 7).all() for memory in made)
+
+
+def test_orthogonalization_of_zeros_is_zero():
+    assert not muon.orthogonalized(np.zeros((2, 3, 4), np.float32)).any()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_threads_change_nothing(dtype):
+    u = np.random.default_rng(0).standard_normal((3, 70, 90)).astype(np.float32)
+    threads, results = get_num_threads(), []
+    try:
+        for count in (1, threads):
+            set_num_threads(count)
+            with products_in(dtype):
+                results.append(muon.orthogonalized(u))
+    finally:
+        set_num_threads(threads)
+    np.testing.assert_array_equal(*results)
 
 
 @pytest.mark.parametrize("shape", [(20, 20), (70, 30), (30, 70)])

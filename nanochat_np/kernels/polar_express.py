@@ -1,0 +1,168 @@
+"""Muon's orthogonalization of a stack, each matrix by one thread from beginning to end (reference: `optim.muon`).
+
+The products of one matrix are too small to be shared well, and a matrix on its way stays in one core's cache.
+"""
+
+import numpy as np
+from numba import get_num_threads, prange
+
+from nanochat_np.backend import empty
+from nanochat_np.backend.jit import njit
+from nanochat_np.backend.products import product_dtype
+from nanochat_np.kernels import reference, target
+from nanochat_np.kernels.blocks import (
+    BLOCK_COLUMNS,
+    BLOCK_ROWS,
+    count_of_blocks,
+    count_of_parts,
+    mirror,
+    multiply_block,
+    pack_part,
+)
+from nanochat_np.kernels.micro_kernel import NUMBER
+from nanochat_np.kernels.tiles import COLUMNS, TILE, pairs_of_row
+
+_SUMS = {"reassoc", "contract"}
+_WIDTH = TILE.width
+
+
+def polar_express(u: np.ndarray, polynomials: tuple[tuple[float, float, float], ...], tiny: float) -> np.ndarray:
+    """As `optim.muon.polar_express`, in float32."""
+    pairs, (count, rows, columns) = product_dtype() == "bfloat16", u.shape
+    threads = get_num_threads()
+    if 2 * count < threads or not (pairs or target.has_fast_tile()):
+        return reference("polar_express")(u, polynomials, tiny)
+    least, lanes = min(rows, columns), min(threads, count)
+    panels = max(_whole(least, COLUMNS) * max(rows, columns), _whole(columns, COLUMNS) * least)
+    shapes = (rows, columns), (2, least, least), (panels,), (rows * _whole((columns + 1) // 2, _WIDTH),)
+    x, *room = (empty(shape, u.dtype, like=u) for shape in (u.shape, *((lanes, *shape) for shape in shapes)))
+    _share(u, x, np.array(polynomials, u.dtype), u.dtype.type(tiny), pairs, *room)
+    return x
+
+
+@njit
+def _whole(count, of):  # type: ignore[no-untyped-def]
+    return (count + of - 1) // of * of
+
+
+# A thread has the matrices of a lane, with room for what lies between two products.
+@njit(cache=True, parallel=True, nogil=True)
+def _share(u, x, polynomials, tiny, pairs, other, squares, panels, paired):  # type: ignore[no-untyped-def]
+    lanes = other.shape[0]
+    for lane in prange(lanes):
+        for k in range(lane, u.shape[0], lanes):
+            _orthogonalize(u[k], x[k], polynomials, tiny, pairs, other[lane], squares[lane], panels[lane], paired[lane])
+
+
+@njit(fastmath=_SUMS, error_model="numpy")
+def _orthogonalize(u, x, polynomials, tiny, pairs, y, squares, panels, paired):  # type: ignore[no-untyped-def]
+    """Of one u (m, n), into x; y is as large, ``squares`` (2, k, k) for X Xᵀ and what is made of it."""
+    _scale_rows(u, x, tiny)
+    s, q = squares[0], squares[1]
+    source, into = x, y
+    for number in range(polynomials.shape[0]):
+        a, b, c = polynomials[number]
+        _product_with_itself(pairs, source, s, panels, paired)
+        _product(pairs, True, s, s, q, panels, paired)
+        mirror(q)
+        for i in range(s.shape[0]):
+            for j in range(s.shape[0]):
+                q[i, j] = c * q[i, j] + b * s[i, j]
+            q[i, i] += a
+        if x.shape[0] > x.shape[1]:
+            _product(pairs, False, source, q, into, panels, paired)
+        else:
+            _product(pairs, False, q, source, into, panels, paired)
+        source, into = into, source
+    _scale_to_norm(source, x, tiny)
+
+
+@njit(fastmath=_SUMS, error_model="numpy")
+def _scale_rows(u, x, tiny):  # type: ignore[no-untyped-def]
+    """x = u with rows of one length and a norm just below 1."""
+    zero, rows = u.dtype.type(0), u.dtype.type(u.shape[0])
+    total = zero
+    for i in range(u.shape[0]):
+        total += _square_sum(u[i])
+    mean = np.sqrt(total / rows)
+    total = zero
+    for i in range(u.shape[0]):
+        of_row = _square_sum(u[i])
+        equal = mean / max(np.sqrt(of_row), tiny)
+        x[i, 0] = equal
+        total += of_row * equal * equal
+    scale = u.dtype.type(1) / (u.dtype.type(1.01) * np.sqrt(total) + tiny)
+    for i in range(u.shape[0]):
+        factor = x[i, 0] * scale
+        for j in range(u.shape[1]):
+            x[i, j] = factor * u[i, j]
+
+
+@njit(fastmath=_SUMS)
+def _square_sum(x):  # type: ignore[no-untyped-def]
+    total = x.dtype.type(0)
+    for i in range(x.size):
+        total += x[i] * x[i]
+    return total
+
+
+@njit(fastmath=_SUMS, error_model="numpy")
+def _scale_to_norm(source, x, tiny):  # type: ignore[no-untyped-def]
+    """x = source with a norm of √min(m, n)."""
+    total = x.dtype.type(0)
+    for i in range(x.shape[0]):
+        total += _square_sum(source[i])
+    factor = np.sqrt(x.dtype.type(min(x.shape))) / max(np.sqrt(total), tiny)
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            x[i, j] = factor * source[i, j]
+
+
+@njit
+def _product_with_itself(pairs, x, s, panels, paired):  # type: ignore[no-untyped-def]
+    """s = x xᵀ, or xᵀ x where that is smaller."""
+    (rows, columns), place = x.shape, panels.ctypes.data
+    if rows > columns:
+        steps = _pack(pairs, True, x, rows, columns, panels)
+        _multiply(pairs, True, True, steps, place, 0, place, s)
+    else:
+        steps = _pack(pairs, False, x, columns, rows, panels)
+        a, a_row = _rows(pairs, x, paired)
+        _multiply(pairs, False, True, steps, a, a_row, place, s)
+    mirror(s)
+
+
+@njit
+def _product(pairs, is_symmetric, x, y, c, panels, paired):  # type: ignore[no-untyped-def]
+    """c = x y; of a symmetric c the upper triangle."""
+    steps = _pack(pairs, True, y, y.shape[0], y.shape[1], panels)
+    a, a_row = _rows(pairs, x, paired)
+    _multiply(pairs, False, is_symmetric, steps, a, a_row, panels.ctypes.data, c)
+
+
+@njit
+def _pack(pairs, by_rows, y, k, n, panels):  # type: ignore[no-untyped-def]
+    """Panels of B (K, N), which is y or, if not ``by_rows``, its transpose; returns their steps."""
+    steps = (k + 1) // 2 if pairs else k
+    for number in range(count_of_parts(steps, n)):
+        pack_part(number, pairs, by_rows, steps, y.ctypes.data, y.strides[0], k, n, panels.ctypes.data)
+    return steps
+
+
+@njit
+def _rows(pairs, x, paired):  # type: ignore[no-untyped-def]
+    """Address and bytes of a row of A: x itself, or its pairs."""
+    if not pairs:
+        return x.ctypes.data, x.strides[0]
+    steps = _whole((x.shape[1] + 1) // 2, _WIDTH)
+    for i in range(x.shape[0]):
+        pairs_of_row(steps, x.ctypes.data + i * x.strides[0], x.shape[1], paired.ctypes.data + i * steps * NUMBER)
+    return paired.ctypes.data, steps * NUMBER
+
+
+@njit
+def _multiply(pairs, packed, is_symmetric, steps, a, a_row, b, c):  # type: ignore[no-untyped-def]
+    (m, n), block = c.shape, (BLOCK_ROWS, BLOCK_COLUMNS)
+    places = a, a_row, b, c.ctypes.data, c.strides[0]
+    for number in range(count_of_blocks(m, n, *block)):
+        multiply_block(number, pairs, packed, is_symmetric, False, steps, *places, m, n, *block)
