@@ -25,11 +25,11 @@ from typing import NamedTuple
 from karpathy import arguments, child, ours, prepare, report, upstream
 from karpathy.arguments import chosen, new_folder, parser, positive, reported
 from karpathy.verdict import compare
-from karpathy.work import COMPILED, EAGER, OURS, SHAPES, Command, Figures, Record, Run, Shape, Side, Task, benched
+from karpathy.work import MODES, OURS, SHAPES, Command, Figures, Record, Run, Shape, Side, Task, benched
 
 from nanochat_np.errors import ConfigError
 
-DTYPES, MODES = ("float32", "bfloat16"), (EAGER, COMPILED)
+DTYPES = "float32", "bfloat16"
 
 
 class Job(NamedTuple):
@@ -54,7 +54,7 @@ def flags() -> argparse.ArgumentParser:
     add("--device", default="auto", help="auto, cpu or cuda (default: cuda where nvidia-smi lists a GPU)")
     add("--require-gpu", action=argparse.BooleanOptionalAction, default=True, help="fail where there is no GPU")
     add("--dtypes", default=",".join(DTYPES), help="precisions (default: %(default)s)")
-    add("--upstream-modes", default=",".join(MODES), help="eager, compile or both (default: %(default)s)")
+    add("--upstream-modes", default=",".join(MODES), help="eager, compile, tuned: compiled, memory kept (default: all)")
     add("--repeats", type=positive, default=3, help="runs of each way, A B C A B C (default: %(default)s)")
     add("--seeds", default=str(upstream.SEED), help="of initial values, on both sides (default: %(default)s)")
     add("--eval-tokens", type=positive, default=65_536, help="tokens to validate on (default: %(default)s)")

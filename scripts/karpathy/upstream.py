@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from karpathy.work import EAGER, Command, Figures, Run, Shape, Task, of_steps, step_flags, training_flags
+from karpathy.work import EAGER, TUNED, Command, Figures, Run, Shape, Task, of_steps, step_flags, training_flags
 
 DRIVERS = Path(__file__).resolve().parent / "drivers"
 SEED = 42  # that upstream sets itself, before anything is drawn
@@ -12,6 +12,8 @@ _VALIDATION = re.compile(r"^Step \d+ \| Validation bpb: ([-\d.naif]+)", re.MULTI
 _SMOOTHING = 0.9  # of the loss that upstream prints
 # Nothing is compiled then, the optimizer's two functions neither.
 _EAGER = {"TORCH_COMPILE_DISABLE": "1", "TORCHDYNAMO_DISABLE": "1"}
+# Compiled, and the C library's allocator keeps what is freed: no new pages to clear at every step.
+_TUNED = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 34)}
 
 
 def pretrain(run: Run, task: Task, python: Path, checkout: Path) -> Command:
@@ -50,7 +52,7 @@ def variables(run: Run, task: Task, checkout: Path) -> dict[str, str]:
         "NANOCHAT_BASE_DIR": str(task.base_dir(run.shape)),
         "NANOCHAT_DTYPE": run.dtype,
         "PYTHONPATH": f"{checkout}:{task.work / 'stand_ins'}",
-        **(_EAGER if run.mode == EAGER else {}),
+        **{EAGER: _EAGER, TUNED: _TUNED}.get(run.mode, {}),
         **({} if task.threads is None else {"OMP_NUM_THREADS": str(task.threads)}),
     }
 

@@ -10,7 +10,8 @@ import msgspec
 Side = Literal["ours", "upstream"]
 Status = Literal["ok", "failed", "timeout", "not available yet"]
 HEAD_DIM = 128
-EAGER, COMPILED, OURS = "eager", "compile", "default"
+EAGER, COMPILED, TUNED, OURS = "eager", "compile", "tuned", "default"
+MODES = (EAGER, COMPILED, TUNED)  # of upstream
 _UNCOUNTED = 5  # first steps: compilation, caches, pools
 
 
@@ -97,7 +98,7 @@ def step_flags(shape: Shape, task: Task) -> dict[str, object]:
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """One side in one way; ``mode`` is eager or compile for upstream."""
+    """One side in one way; ``mode`` is eager, compile or tuned for upstream."""
 
     side: Side
     mode: str

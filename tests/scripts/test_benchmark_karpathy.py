@@ -63,10 +63,10 @@ def test_a_side_that_fails_is_reported_beside_the_others(sides, tmp_path, capsys
     code = call(tmp_path, "--dtypes=float32", "--repeats=1", "--steps=1")
     assert code == 3
     shown = capsys.readouterr()
-    assert "1/3 a_ours_default_float32_seed42_1: 1,500 tokens/s, val bpb 2.0200" in shown.err
-    assert "2/3 a_upstream_eager_float32_seed42_1: failed: exit code 1" in shown.err
+    assert "1/4 a_ours_default_float32_seed42_1: 1,500 tokens/s, val bpb 2.0200" in shown.err
+    assert "2/4 a_upstream_eager_float32_seed42_1: failed: exit code 1" in shown.err
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
-    assert [run["status"] for run in summary["runs"]] == ["ok", "failed", "ok"]
+    assert [run["status"] for run in summary["runs"]] == ["ok", "failed", "ok", "ok"]
     by_mode = {each["mode"]: each for each in summary["comparisons"]}
     assert by_mode["compile"]["speed_ratio"] == pytest.approx(1.5)
     assert by_mode["compile"]["bpb_percent"] == pytest.approx(1)
@@ -129,9 +129,10 @@ def test_a_dry_run_prints_every_command_and_writes_nothing(tmp_path, capsys):
     shown = capsys.readouterr().out
     assert list(tmp_path.iterdir()) == []
     assert shown.count("-m nanochat_np pretrain") == 8
-    assert shown.count("-m scripts.base_train") == 8
-    assert shown.count("drivers/seeded.py 7") == 8
+    assert shown.count("-m scripts.base_train") == 12
+    assert shown.count("drivers/seeded.py 7") == 12
     assert shown.count("TORCHDYNAMO_DISABLE=1") == 8
+    assert shown.count("MALLOC_MMAP_MAX_=0") == 8
     assert shown.count("--dtype=bfloat16") == 4
     assert "nanochat_np data prepare --data=stdlib" in shown
     assert "--vocab-size=32768" in shown
@@ -147,7 +148,7 @@ def test_a_dry_run_prints_every_command_and_writes_nothing(tmp_path, capsys):
     [
         (["--configs=a,z"], "--configs a,z: 'z' is none of a, b"),
         (["--dtypes=float16"], "'float16' is none of float32, bfloat16"),
-        (["--upstream-modes=fast"], "'fast' is none of eager, compile"),
+        (["--upstream-modes=fast"], "'fast' is none of eager, compile, tuned"),
         (["--seeds=1,x"], "--seeds 1,x: takes whole numbers"),
         (["--device=tpu"], "--device tpu: takes auto, cpu or cuda"),
     ],

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from karpathy import ours, upstream
 from karpathy.verdict import compare, verdict
-from karpathy.work import COMPILED, EAGER, OURS, SHAPES, Figures, Record, Run, Task, benched, of_steps
+from karpathy.work import COMPILED, EAGER, OURS, SHAPES, TUNED, Figures, Record, Run, Task, benched, of_steps
 
 TASK = Task(steps=9, warmup_steps=40, eval_tokens=512, device="cpu", threads=None, work=Path("/w"))
 LINE = "step {:05d}/00009 ({:.2f}%) | loss: {} | lrm: 0.03 | dt: 12.10ms | tok/sec: {} | bf16_mfu: 0.00 | epoch: 1\n"
@@ -104,6 +104,10 @@ def test_both_sides_get_the_same_task():
 def test_eager_compiles_nothing_and_other_seeds_go_through_a_driver():
     eager = upstream.pretrain(run("upstream", EAGER, "bfloat16"), TASK, Path("/py"), Path("/up"))
     compiled = upstream.pretrain(run("upstream", COMPILED, seed=7), TASK, Path("/py"), Path("/up"))
+    tuned = upstream.pretrain(run("upstream", TUNED, seed=7), TASK, Path("/py"), Path("/up"))
+    more = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "17179869184"}
+    assert tuned.variables == compiled.variables | more
+    assert tuned.arguments == [word.replace("compile", "tuned") for word in compiled.arguments]
     switches = {"TORCH_COMPILE_DISABLE", "TORCHDYNAMO_DISABLE"}
     assert switches <= eager.variables.keys()
     assert not switches & compiled.variables.keys()
