@@ -1,7 +1,9 @@
 """What packing and multiplying consist of: parts that threads may take in any order, or one takes all.
 
-A block of C is summed over parts of K, so that a part of B's panels stays in the second-level cache and a tile's rows
-of A in the first.  How the parts are shared decides nothing about the order of a sum.
+B is packed once for all.  A block of C is summed over parts of K, so that a part of B's panels stays in the
+second-level cache; beside it stands the block's part of A, which the thread that needs it puts into order, unless it
+lies as it should.
+How the parts are shared decides nothing about the order of a sum.
 """
 
 from nanochat_np.backend.jit import njit
@@ -10,12 +12,14 @@ from nanochat_np.kernels.tiles import (
     COLUMNS,
     PANEL_ROW,
     ROWS,
+    TILE,
     multiply,
     multiply_pair_panel,
     multiply_pairs,
     multiply_panel,
     pair_panel_of_columns,
     pair_panel_of_rows,
+    pairs_of_row,
     panel_of_columns,
     panel_of_rows,
 )
@@ -23,6 +27,8 @@ from nanochat_np.kernels.tiles import (
 BLOCK_ROWS, BLOCK_COLUMNS = 256, 512 // COLUMNS * COLUMNS
 _BLOCK_STEPS = 256
 _PACKED_STEPS = 64  # of a panel in a part
+_WIDTH = TILE.width
+ROOM = (BLOCK_ROWS + COLUMNS) * _BLOCK_STEPS  # numbers of four bytes: a block's part of A
 
 
 @njit
@@ -60,34 +66,59 @@ def count_of_blocks(m, n, rows, columns):  # type: ignore[no-untyped-def]
 
 @njit
 def multiply_block(  # type: ignore[no-untyped-def]
-    number, pairs, packed, is_symmetric, add, steps, a, a_row, b, c, c_row, m, n, block_rows, block_columns
+    number, pairs, by_rows, is_symmetric, add, a, a_row, b, c, c_row, m, k, n, block_rows, block_columns, room
 ):
     """One block of C = A B or, if ``add``, C += A B; of a symmetric C the tiles that the diagonal and the right have.
 
-    All places are addresses; ``packed``: A is in panels too, else in rows of ``a_row`` bytes.
+    All places are addresses.  A (M, K) lies by rows or by columns of ``a_row`` bytes, B in panels; ``room`` has ROOM
+    numbers for this thread alone.
     """
-    blocks, across = count_of_blocks(m, n, block_rows, block_columns), (n + block_columns - 1) // block_columns
-    # Of a symmetric C the first blocks are the longest.
-    block = blocks - 1 - number // 2 if number % 2 else number // 2
-    top, left = block // across * block_rows, block % across * block_columns
+    across = (n + block_columns - 1) // block_columns
+    top, left = number // across * block_rows, number % across * block_columns
     bottom, right = min(m, top + block_rows), min(n, left + block_columns)
+    steps, depth = ((k + 1) // 2, 2) if pairs else (k, 1)
     for first in range(0, steps, _BLOCK_STEPS):
         count, adds = min(_BLOCK_STEPS, steps - first), 1 if add or first else 0
+        taken = first * depth
+        if not by_rows:
+            _pack_columns(pairs, count, a + taken * a_row + top * NUMBER, a_row, k - taken, bottom - top, room)
+        elif pairs:
+            row = _pair_rows(count, a + top * a_row + taken * NUMBER, a_row, k - taken, bottom - top, room)
         for i in range(top, bottom, ROWS):
-            row = a + i * a_row + first * NUMBER
-            panel = a + (i // COLUMNS * steps + first) * PANEL_ROW + i % COLUMNS * NUMBER
+            rows, within = bottom - i, i - top
+            panel = room + within // COLUMNS * count * PANEL_ROW + within % COLUMNS * NUMBER
             begin = max(left, i // COLUMNS * COLUMNS) if is_symmetric else left
             for j in range(begin, right, COLUMNS):
                 columns = b + (j // COLUMNS * steps + first) * PANEL_ROW
-                place, rows = c + i * c_row + j * NUMBER, bottom - i
-                if pairs and packed:
-                    multiply_pair_panel(rows, count, panel, columns, place, c_row, n - j, adds)
+                given = columns, c + i * c_row + j * NUMBER, c_row, n - j, adds
+                if not by_rows and pairs:
+                    multiply_pair_panel(rows, count, panel, *given)
+                elif not by_rows:
+                    multiply_panel(rows, count, panel, *given)
                 elif pairs:
-                    multiply_pairs(rows, count, row, a_row, columns, place, c_row, n - j, adds)
-                elif packed:
-                    multiply_panel(rows, count, panel, columns, place, c_row, n - j, adds)
+                    multiply_pairs(rows, count, room + within * row, row, *given)
                 else:
-                    multiply(rows, count, row, a_row, columns, place, c_row, n - j, adds)
+                    multiply(rows, count, a + i * a_row + first * NUMBER, a_row, *given)
+
+
+@njit
+def _pack_columns(pairs, steps, a, a_row, depth, rows, room):  # type: ignore[no-untyped-def]
+    """Panels of so many rows of an A that lies by columns, the first at address ``a``."""
+    for top in range(0, rows, COLUMNS):
+        given = steps, a + top * NUMBER, a_row, depth, rows - top, room + top // COLUMNS * steps * PANEL_ROW
+        if pairs:
+            pair_panel_of_rows(*given)
+        else:
+            panel_of_rows(*given)
+
+
+@njit
+def _pair_rows(steps, a, a_row, depth, rows, room):  # type: ignore[no-untyped-def]
+    """Rows of A as pairs; returns the bytes of each."""
+    whole = (steps + _WIDTH - 1) // _WIDTH * _WIDTH
+    for i in range(rows):
+        pairs_of_row(whole, a + i * a_row, depth, room + i * whole * NUMBER)
+    return whole * NUMBER
 
 
 @njit

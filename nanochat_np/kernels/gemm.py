@@ -1,19 +1,20 @@
 """Matrix products of two axes in compiled code (reference: `ops.matmul.matrix_product`).
 
-Both operands are put into the order in which the innermost loop reads them (`packing`), except for rows of float32 that
-lie as they are needed.  Then blocks of C are shared among the threads; the result is the same for any number of them.
+B is put into the order in which the innermost loop reads it (`packing`).  Then blocks of C are shared among the
+threads; the result is the same for any number of them.
 """
 
 import numpy as np
 from numba import get_num_threads, prange
 
-from nanochat_np.backend import empty
+from nanochat_np.backend import default_pool, empty
 from nanochat_np.backend.jit import njit
 from nanochat_np.backend.products import product_dtype
 from nanochat_np.kernels import target
 from nanochat_np.kernels.blocks import (
     BLOCK_COLUMNS,
     BLOCK_ROWS,
+    ROOM,
     count_of_blocks,
     count_of_parts,
     mirror,
@@ -22,9 +23,10 @@ from nanochat_np.kernels.blocks import (
 )
 from nanochat_np.kernels.micro_kernel import NUMBER
 from nanochat_np.kernels.packing import depth_of_step
-from nanochat_np.kernels.tiles import COLUMNS, ROWS, TILE, address, pairs_of_row
+from nanochat_np.kernels.tiles import COLUMNS, ROWS, address
 
-_TASKS, _SMALLEST = 2, 64  # blocks of each thread, at least, where they can be so small
+_SMALLEST = 64  # rows or columns of a block that are still cut
+_BLOCKS_OF_SYMMETRIC, _MOST_TO_EVEN = 4, 4  # blocks a thread
 
 
 def matrix_product(
@@ -69,19 +71,14 @@ def _matrix_product(
     pairs = product_dtype() == "bfloat16"
     if not (pairs or target.has_fast_tile()):
         return np.add(out, x @ y, out=out) if add else np.matmul(x, y, out=out)
-    steps = _steps(k, pairs)
-    packed = x.strides[1] != x.itemsize
     if b is None:
-        b = _panels(y, steps, pairs)
-    if packed:
-        a = _panels(x.T, steps, pairs)
-    elif pairs:
-        a = empty((m, -(-steps // TILE.width) * TILE.width), np.uint32, like=x)
-        _pair_all(a.shape[1], address(x), x.strides[0], m, k, address(a))
-    else:
-        a = x
-    places = address(a), a.strides[0], address(b), address(out), out.strides[0]
-    _multiply(pairs, packed, is_symmetric, add, steps, *places, m, n, *_block(m, n))
+        b = _panels(y, _steps(k, pairs), pairs)
+    by_rows = x.strides[1] == x.itemsize
+    block = _block(m, n, is_symmetric, by_rows and not pairs)
+    lanes = get_num_threads()
+    room = default_pool.empty((lanes, ROOM), np.uint32)
+    places = address(x), x.strides[0 if by_rows else 1], address(b), address(out), out.strides[0]
+    _multiply(lanes, pairs, by_rows, is_symmetric, add, *places, m, k, n, *block, address(room))
     return out
 
 
@@ -98,17 +95,22 @@ def _panels(y: np.ndarray, steps: int, pairs: bool) -> np.ndarray:
     return panels
 
 
-def _block(m: int, n: int) -> tuple[int, int]:
-    """Rows and columns of a block, multiples of a tile's, such that the threads have enough blocks of about one size.
+def _block(m: int, n: int, is_symmetric: bool, a_is_direct: bool) -> tuple[int, int]:
+    """Rows and columns of a block, multiples of a tile's, such that all threads have about the same to do.
 
-    It is the longer side that is cut, since what a block reads of A and B goes with its rows and columns.
+    What a block reads of A and B goes with its rows and columns, so the longer side is cut; but where A has to be put
+    into order, every block across does so again.
     """
+    threads = get_num_threads()
+    least = _BLOCKS_OF_SYMMETRIC * threads if is_symmetric else threads  # its blocks are not of one size
     down, across = -(-m // BLOCK_ROWS), -(-n // BLOCK_COLUMNS)
-    while down * across < _TASKS * get_num_threads() and (m > _SMALLEST * down or n > _SMALLEST * across):
-        if m * across > n * down:
-            down *= 2
+    while (blocks := down * across) < least or (blocks % threads and blocks < _MOST_TO_EVEN * threads):
+        if m > _SMALLEST * down and (m * across >= n * down or not a_is_direct):
+            down += 1
+        elif n > _SMALLEST * across:
+            across += 1
         else:
-            across *= 2
+            break
     return -(-m // (down * ROWS)) * ROWS, -(-n // (across * COLUMNS)) * COLUMNS
 
 
@@ -119,17 +121,13 @@ def _pack(pairs, by_rows, steps, x, row, k, n, panels):  # type: ignore[no-untyp
 
 
 @njit(cache=True, parallel=True, nogil=True)
-def _pair_all(steps, x, row, m, k, out):  # type: ignore[no-untyped-def]
-    for i in prange(m):
-        pairs_of_row(steps, x + i * row, k, out + i * steps * NUMBER)
-
-
-@njit(cache=True, parallel=True, nogil=True)
-def _multiply(pairs, packed, is_symmetric, add, steps, a, a_row, b, c, c_row, m, n, block_rows, block_columns):  # type: ignore[no-untyped-def]
-    for number in prange(count_of_blocks(m, n, block_rows, block_columns)):
-        multiply_block(
-            number, pairs, packed, is_symmetric, add, steps, a, a_row, b, c, c_row, m, n, block_rows, block_columns
-        )
+def _multiply(  # type: ignore[no-untyped-def]
+    lanes, pairs, by_rows, is_symmetric, add, a, a_row, b, c, c_row, m, k, n, rows, columns, room
+):
+    for lane in prange(lanes):
+        own, given = room + lane * ROOM * NUMBER, (pairs, by_rows, is_symmetric, add, a, a_row, b, c, c_row, m, k, n)
+        for number in range(lane, count_of_blocks(m, n, rows, columns), lanes):
+            multiply_block(number, *given, rows, columns, own)
 
 
 @njit(cache=True, parallel=True, nogil=True)

@@ -13,17 +13,16 @@ from nanochat_np.kernels import reference, target
 from nanochat_np.kernels.blocks import (
     BLOCK_COLUMNS,
     BLOCK_ROWS,
+    ROOM,
     count_of_blocks,
     count_of_parts,
     mirror,
     multiply_block,
     pack_part,
 )
-from nanochat_np.kernels.micro_kernel import NUMBER
-from nanochat_np.kernels.tiles import COLUMNS, TILE, pairs_of_row
+from nanochat_np.kernels.tiles import COLUMNS
 
 _SUMS = {"reassoc", "contract"}
-_WIDTH = TILE.width
 
 
 def polar_express(u: np.ndarray, polynomials: tuple[tuple[float, float, float], ...], tiny: float) -> np.ndarray:
@@ -34,9 +33,9 @@ def polar_express(u: np.ndarray, polynomials: tuple[tuple[float, float, float], 
         return reference("polar_express")(u, polynomials, tiny)
     least, lanes = min(rows, columns), min(threads, count)
     panels = max(_whole(least, COLUMNS) * max(rows, columns), _whole(columns, COLUMNS) * least)
-    shapes = (rows, columns), (2, least, least), (panels,), (rows * _whole((columns + 1) // 2, _WIDTH),)
-    x, *room = (empty(shape, u.dtype, like=u) for shape in (u.shape, *((lanes, *shape) for shape in shapes)))
-    _share(u, x, np.array(polynomials, u.dtype), u.dtype.type(tiny), pairs, *room)
+    shapes = (rows, columns), (2, least, least), (panels,), (ROOM,)
+    x, *spaces = (empty(shape, u.dtype, like=u) for shape in (u.shape, *((lanes, *shape) for shape in shapes)))
+    _share(u, x, np.array(polynomials, u.dtype), u.dtype.type(tiny), pairs, *spaces)
     return x
 
 
@@ -47,32 +46,32 @@ def _whole(count, of):  # type: ignore[no-untyped-def]
 
 # A thread has the matrices of a lane, with room for what lies between two products.
 @njit(cache=True, parallel=True, nogil=True)
-def _share(u, x, polynomials, tiny, pairs, other, squares, panels, paired):  # type: ignore[no-untyped-def]
+def _share(u, x, polynomials, tiny, pairs, other, squares, panels, room):  # type: ignore[no-untyped-def]
     lanes = other.shape[0]
     for lane in prange(lanes):
         for k in range(lane, u.shape[0], lanes):
-            _orthogonalize(u[k], x[k], polynomials, tiny, pairs, other[lane], squares[lane], panels[lane], paired[lane])
+            _orthogonalize(u[k], x[k], polynomials, tiny, pairs, other[lane], squares[lane], panels[lane], room[lane])
 
 
 @njit(fastmath=_SUMS, error_model="numpy")
-def _orthogonalize(u, x, polynomials, tiny, pairs, y, squares, panels, paired):  # type: ignore[no-untyped-def]
+def _orthogonalize(u, x, polynomials, tiny, pairs, y, squares, panels, room):  # type: ignore[no-untyped-def]
     """Of one u (m, n), into x; y is as large, ``squares`` (2, k, k) for X Xᵀ and what is made of it."""
     _scale_rows(u, x, tiny)
     s, q = squares[0], squares[1]
     source, into = x, y
     for number in range(polynomials.shape[0]):
         a, b, c = polynomials[number]
-        _product_with_itself(pairs, source, s, panels, paired)
-        _product(pairs, True, s, s, q, panels, paired)
+        _product_with_itself(pairs, source, s, panels, room)
+        _product(pairs, True, s, s, q, panels, room)
         mirror(q)
         for i in range(s.shape[0]):
             for j in range(s.shape[0]):
                 q[i, j] = c * q[i, j] + b * s[i, j]
             q[i, i] += a
         if x.shape[0] > x.shape[1]:
-            _product(pairs, False, source, q, into, panels, paired)
+            _product(pairs, False, source, q, into, panels, room)
         else:
-            _product(pairs, False, q, source, into, panels, paired)
+            _product(pairs, False, q, source, into, panels, room)
         source, into = into, source
     _scale_to_norm(source, x, tiny)
 
@@ -119,50 +118,37 @@ def _scale_to_norm(source, x, tiny):  # type: ignore[no-untyped-def]
 
 
 @njit
-def _product_with_itself(pairs, x, s, panels, paired):  # type: ignore[no-untyped-def]
+def _product_with_itself(pairs, x, s, panels, room):  # type: ignore[no-untyped-def]
     """s = x xᵀ, or xᵀ x where that is smaller."""
-    (rows, columns), place = x.shape, panels.ctypes.data
-    if rows > columns:
-        steps = _pack(pairs, True, x, rows, columns, panels)
-        _multiply(pairs, True, True, steps, place, 0, place, s)
+    rows, columns = x.shape
+    is_tall = rows > columns
+    if is_tall:
+        _pack(pairs, True, x, rows, columns, panels)
     else:
-        steps = _pack(pairs, False, x, columns, rows, panels)
-        a, a_row = _rows(pairs, x, paired)
-        _multiply(pairs, False, True, steps, a, a_row, place, s)
+        _pack(pairs, False, x, columns, rows, panels)
+    _multiply(pairs, not is_tall, True, x, max(rows, columns), s, panels, room)
     mirror(s)
 
 
 @njit
-def _product(pairs, is_symmetric, x, y, c, panels, paired):  # type: ignore[no-untyped-def]
+def _product(pairs, is_symmetric, x, y, c, panels, room):  # type: ignore[no-untyped-def]
     """c = x y; of a symmetric c the upper triangle."""
-    steps = _pack(pairs, True, y, y.shape[0], y.shape[1], panels)
-    a, a_row = _rows(pairs, x, paired)
-    _multiply(pairs, False, is_symmetric, steps, a, a_row, panels.ctypes.data, c)
+    _pack(pairs, True, y, y.shape[0], y.shape[1], panels)
+    _multiply(pairs, True, is_symmetric, x, y.shape[0], c, panels, room)
 
 
 @njit
 def _pack(pairs, by_rows, y, k, n, panels):  # type: ignore[no-untyped-def]
-    """Panels of B (K, N), which is y or, if not ``by_rows``, its transpose; returns their steps."""
+    """Panels of B (K, N), which is y or, if not ``by_rows``, its transpose."""
     steps = (k + 1) // 2 if pairs else k
     for number in range(count_of_parts(steps, n)):
         pack_part(number, pairs, by_rows, steps, y.ctypes.data, y.strides[0], k, n, panels.ctypes.data)
-    return steps
 
 
 @njit
-def _rows(pairs, x, paired):  # type: ignore[no-untyped-def]
-    """Address and bytes of a row of A: x itself, or its pairs."""
-    if not pairs:
-        return x.ctypes.data, x.strides[0]
-    steps = _whole((x.shape[1] + 1) // 2, _WIDTH)
-    for i in range(x.shape[0]):
-        pairs_of_row(steps, x.ctypes.data + i * x.strides[0], x.shape[1], paired.ctypes.data + i * steps * NUMBER)
-    return paired.ctypes.data, steps * NUMBER
-
-
-@njit
-def _multiply(pairs, packed, is_symmetric, steps, a, a_row, b, c):  # type: ignore[no-untyped-def]
+def _multiply(pairs, by_rows, is_symmetric, x, k, c, panels, room):  # type: ignore[no-untyped-def]
+    """c = A B where A (M, K) is x or, if not ``by_rows``, its transpose, and B is in the panels."""
     (m, n), block = c.shape, (BLOCK_ROWS, BLOCK_COLUMNS)
-    places = a, a_row, b, c.ctypes.data, c.strides[0]
+    places = x.ctypes.data, x.strides[0], panels.ctypes.data, c.ctypes.data, c.strides[0]
     for number in range(count_of_blocks(m, n, *block)):
-        multiply_block(number, pairs, packed, is_symmetric, False, steps, *places, m, n, *block)
+        multiply_block(number, pairs, by_rows, is_symmetric, False, *places, m, k, n, *block, room.ctypes.data)
