@@ -117,7 +117,7 @@ def _pair_rows(steps, a, a_row, depth, rows, room):  # type: ignore[no-untyped-d
     """Rows of A as pairs; returns the bytes of each."""
     whole = (steps + _WIDTH - 1) // _WIDTH * _WIDTH
     for i in range(rows):
-        pairs_of_row(whole, a + i * a_row, depth, room + i * whole * NUMBER)
+        pairs_of_row(whole, a + i * a_row, depth, room + i * whole * NUMBER, a + (i + 2) * a_row)
     return whole * NUMBER
 
 

@@ -117,6 +117,12 @@ def masked_store(builder: ir.IRBuilder, value: ir.Value, place: ir.Value, mask: 
     call(builder, f"llvm.masked.store.{_name(value.type)}.p0", ir.VoidType(), arguments)
 
 
+def prefetch(builder: ir.IRBuilder, place: ir.Value, to_write: bool = False) -> None:
+    """Ask for the cache line of ``place``, which is soon to be read or written; a place without memory is no error."""
+    flags = (1 if to_write else 0), 3, 1  # 3: into all levels of the cache; 1: of data
+    call(builder, "llvm.prefetch.p0", ir.VoidType(), [place, *(ir.Constant(I32, flag) for flag in flags)])
+
+
 def call(builder: ir.IRBuilder, name: str, returns: ir.Type, arguments: Values) -> ir.Value:
     """Call one of LLVM's own functions."""
     kind = ir.FunctionType(returns, [argument.type for argument in arguments])

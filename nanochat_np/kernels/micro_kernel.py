@@ -36,6 +36,7 @@ from nanochat_np.kernels.llvm import (
     masked_store,
     plus,
     pointer,
+    prefetch,
     splat,
     store,
     vector,
@@ -44,6 +45,7 @@ from nanochat_np.kernels.llvm import (
 
 Kind = Literal["float32", "bfloat16", "bfloat16_dot"]
 NUMBER = 4  # bytes of a lane
+CACHE_LINE = 64  # bytes
 _UNROLLED = 4  # steps in the loop's body
 
 
@@ -87,6 +89,8 @@ def micro_kernel(kind: Kind, tile: Tile, a_is_packed: bool) -> Any:
         a, b, c = (pointer(builder, address) for address in (a, b, c))
         from_row_to_row = constant(NUMBER) if a_is_packed else a_row
         rows_of_a = [builder.mul(from_row_to_row, constant(i)) for i in range(tile.rows)]
+        for place in _lines_of_tile(builder, tile, c, c_row):  # so that the sums need not wait for them
+            prefetch(builder, place, to_write=True)
         from_step_to_step = NUMBER * (tile.columns if a_is_packed else 1)
 
         def step(state: Values) -> Values:
@@ -112,6 +116,11 @@ def micro_kernel(kind: Kind, tile: Tile, a_is_packed: bool) -> Any:
 
     name = f"{kind}_{tile.rows}x{tile.vectors}x{tile.width}_{'packed' if a_is_packed else 'rows'}"
     return function_of_int64(name, 8, write)
+
+
+def _lines_of_tile(builder: ir.IRBuilder, tile: Tile, c: ir.Value, c_row: ir.Value) -> Values:
+    rows = [plus(builder, c, builder.mul(c_row, constant(i))) for i in range(tile.rows)]
+    return [plus(builder, row, offset) for row in rows for offset in range(0, NUMBER * tile.columns, CACHE_LINE)]
 
 
 def _write_tile(

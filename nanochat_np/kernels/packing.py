@@ -20,14 +20,16 @@ from nanochat_np.kernels.llvm import (
     masked_load,
     plus,
     pointer,
+    prefetch,
     shuffled,
     splat,
     store,
     vector,
 )
-from nanochat_np.kernels.micro_kernel import NUMBER, Kind, Tile
+from nanochat_np.kernels.micro_kernel import CACHE_LINE, NUMBER, Kind, Tile
 
 _FLOAT = 4  # bytes of what is read
+_AHEAD = 8  # steps: the rows of a large array are far from each other, and the CPU does not foresee them
 
 
 def depth_of_step(kind: Kind) -> int:
@@ -57,6 +59,10 @@ def pack_rows(kind: Kind, tile: Tile) -> Any:
                     below = builder.and_(mask, splat(builder, builder.icmp_signed(">", depth, constant(1)), width))
                     lines.append(_line(builder, plus(builder, plus(builder, x, offset), row), below))
                 store(builder, _numbers(builder, lines), plus(builder, panel, offset))
+            for number in range(taken):
+                there = plus(builder, x, builder.mul(row, constant(_AHEAD * taken + number)))
+                for offset in range(0, NUMBER * tile.columns, CACHE_LINE):
+                    prefetch(builder, plus(builder, there, offset))
             return [
                 plus(builder, x, builder.mul(row, constant(taken))),
                 builder.sub(depth, constant(taken)),
@@ -88,6 +94,8 @@ def pack_columns(kind: Kind, tile: Tile) -> Any:
                     exists = builder.icmp_signed(">", columns, constant(column))
                     place = plus(builder, x, builder.mul(row, constant(column)))
                     left = builder.select(exists, depth, constant(0))
+                    for offset in range(0, _FLOAT * taken * width, CACHE_LINE):
+                        prefetch(builder, plus(builder, place, _FLOAT * taken * width + offset))
                     read.append(_steps_of_line(builder, kind, place, left, width))
                 for number, line in enumerate(_transposed(builder, read)[:kept]):
                     store(builder, line, plus(builder, panel, NUMBER * (number * tile.columns + first)))
@@ -104,24 +112,30 @@ def pack_columns(kind: Kind, tile: Tile) -> Any:
 
 
 def pair_row(width: int) -> Any:
-    """A row of A as pairs of bfloat16:  (steps, x, depth, out), all int64; ``steps`` is a multiple of ``width``."""
+    """A row of A as pairs of bfloat16:  (steps, x, depth, out, next), all int64; ``steps`` is a multiple of ``width``.
+
+    ``next`` is the address of what will be read soon after.
+    """
 
     def write(builder: ir.IRBuilder, arguments: Values) -> None:
-        steps, x, depth, out = arguments
-        x, out = pointer(builder, x), pointer(builder, out)
+        steps, x, depth, out, following = arguments
+        x, out, following = (pointer(builder, address) for address in (x, out, following))
 
         def some(state: Values) -> Values:
-            x, depth, out = state
+            x, depth, out, following = state
+            for offset in range(0, 2 * _FLOAT * width, CACHE_LINE):
+                prefetch(builder, plus(builder, following, offset))
             store(builder, _steps_of_line(builder, "bfloat16", x, depth, width), out)
             return [
                 plus(builder, x, 2 * _FLOAT * width),
                 builder.sub(depth, constant(2 * width)),
                 plus(builder, out, NUMBER * width),
+                plus(builder, following, 2 * _FLOAT * width),
             ]
 
-        loop(builder, builder.udiv(steps, constant(width)), [x, depth, out], some)
+        loop(builder, builder.udiv(steps, constant(width)), [x, depth, out, following], some)
 
-    return function_of_int64(f"pair_row_{width}", 4, write)
+    return function_of_int64(f"pair_row_{width}", 5, write)
 
 
 def _stored(kind: Kind) -> str:
