@@ -5,10 +5,12 @@ memory back and the next array may have it.  So an array lives as long as any ot
 for the same sizes over and over, takes nothing from the system: no page faults, and no more memory than its peak.
 
 Memory comes from the system in segments.  A request takes the smallest free range that it fits in and leaves the rest
-free; neighbouring free ranges become one, across segments too, which the system often puts side by side.
+free; neighbouring free ranges become one, across segments too, which the system often puts side by side.  Linux is asked
+for huge pages, as NumPy asks for its own large arrays: a step goes through more memory than small pages are remembered.
 """
 
 import collections
+import contextlib
 import math
 import mmap
 import threading
@@ -85,7 +87,11 @@ class MemoryPool:
     def _grow(self, size: int) -> None:
         size = -(-size // _SEGMENT) * _SEGMENT
         private = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
-        memory = np.frombuffer(mmap.mmap(-1, size, **private), np.uint8)
+        pages = mmap.mmap(-1, size, **private)
+        if hasattr(mmap, "MADV_HUGEPAGE"):
+            with contextlib.suppress(OSError):  # a system may be without them
+                pages.madvise(mmap.MADV_HUGEPAGE)
+        memory = np.frombuffer(pages, np.uint8)
         start = memory.__array_interface__["data"][0]
         self._segments[start] = size, memory
         self._release(start, size)

@@ -1,8 +1,10 @@
 """The pool of memory: no two living arrays overlap, what dies is used again, and nothing is lost."""
 
 import gc
+import re
 import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -179,3 +181,24 @@ def test_small_arrays_and_those_of_a_gpu_are_not_the_pools(monkeypatch):
 def test_zeros(size):
     empty((size,), np.float32, like=np.zeros(1)).fill(1)
     assert not zeros((size,), np.float32, like=np.zeros(1)).any()
+
+
+def pages_of(array):
+    """The line of flags of the memory that the array lies in, from /proc/self/smaps."""
+    place, inside = array.__array_interface__["data"][0], False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        if found := re.match(r"([0-9a-f]+)-([0-9a-f]+) ", line):
+            inside = int(found[1], 16) <= place < int(found[2], 16)
+        elif inside and line.startswith("VmFlags:"):
+            return line.split()
+    return []
+
+
+@pytest.mark.skipif(not Path("/sys/kernel/mm/transparent_hugepage").exists(), reason="a system without huge pages")
+def test_huge_pages_are_asked_for():
+    assert "hg" in pages_of(MemoryPool().empty((8 * MIB,), np.uint8))
+
+
+def test_a_system_that_refuses_huge_pages_has_the_pool_all_the_same(monkeypatch):
+    monkeypatch.setattr(pool.mmap, "MADV_HUGEPAGE", 12345, raising=False)  # what no system knows: EINVAL
+    MemoryPool().empty((8 * MIB,), np.uint8).fill(1)
