@@ -5,8 +5,8 @@ memory back and the next array may have it.  So an array lives as long as any ot
 for the same sizes over and over, takes nothing from the system: no page faults, and no more memory than its peak.
 
 Memory comes from the system in segments.  A request takes the smallest free range that it fits in and leaves the rest
-free; neighbouring free ranges become one, across segments too, which the system often puts side by side.  Linux is asked
-for huge pages, as NumPy asks for its own large arrays: a step goes through more memory than small pages are remembered.
+free; neighbouring free ranges become one, across segments too, which the system often puts side by side.  Linux is
+asked for huge pages, as NumPy does for its own large arrays: a CPU knows the places of few small ones at a time.
 """
 
 import collections

@@ -83,7 +83,7 @@ def multiply_block(  # type: ignore[no-untyped-def]
         if not by_rows:
             _pack_columns(pairs, count, a + taken * a_row + top * NUMBER, a_row, k - taken, bottom - top, room)
         elif pairs:
-            row = _pair_rows(count, a + top * a_row + taken * NUMBER, a_row, k - taken, bottom - top, room)
+            row = pair_rows(count, a + top * a_row + taken * NUMBER, a_row, k - taken, bottom - top, room)
         for i in range(top, bottom, ROWS):
             rows, within = bottom - i, i - top
             panel = room + within // COLUMNS * count * PANEL_ROW + within % COLUMNS * NUMBER
@@ -113,7 +113,7 @@ def _pack_columns(pairs, steps, a, a_row, depth, rows, room):  # type: ignore[no
 
 
 @njit
-def _pair_rows(steps, a, a_row, depth, rows, room):  # type: ignore[no-untyped-def]
+def pair_rows(steps, a, a_row, depth, rows, room):  # type: ignore[no-untyped-def]
     """Rows of A as pairs; returns the bytes of each."""
     whole = (steps + _WIDTH - 1) // _WIDTH * _WIDTH
     for i in range(rows):

@@ -1,4 +1,4 @@
-"""Causal attention head by head, in float32 (reference: `ops.blockwise_attention`).
+"""Causal attention head by head, with products in float32 or bfloat16 (reference: `ops.blockwise_attention`).
 
 A thread takes the keys and values of a head into panels and goes through its queries, a tile's rows at a time: their
 scores against the keys that any of them sees, the softmax, weights times values.  No score leaves the cache, and of
@@ -16,6 +16,8 @@ from numba import get_num_threads, prange
 
 from nanochat_np.backend import empty
 from nanochat_np.backend.jit import njit
+from nanochat_np.backend.products import product_dtype
+from nanochat_np.kernels.blocks import pair_rows
 from nanochat_np.kernels.blockwise_attention import clear, head_dots, reach, softmax, softmax_backward
 from nanochat_np.kernels.micro_kernel import NUMBER
 from nanochat_np.kernels.tiles import (
@@ -24,7 +26,11 @@ from nanochat_np.kernels.tiles import (
     ROWS,
     address,
     multiply,
+    multiply_pair_panel,
+    multiply_pairs,
     multiply_panel,
+    pair_panel_of_columns,
+    pair_panel_of_rows,
     panel_of_columns,
     panel_of_rows,
 )
@@ -42,8 +48,8 @@ def blockwise_attention(
     o, lse = _like(q), np.empty((batch, heads, time), q.dtype)
     # Where there are fewer heads than threads, several threads share the queries of one.
     parts = max(1, -(-get_num_threads() // (batch * keys)))
-    tiles, panels = _memory(q, _columns(length) * width + _columns(width) * length, rows=ROWS, length=length)
-    sizes = batch, heads, keys, time, length, width, parts
+    tiles, panels = _memory(q, _columns(length) * width + _columns(width) * length, rows=2 * ROWS, length=length)
+    sizes = product_dtype() == "bfloat16", batch, heads, keys, time, length, width, parts
     places = (place for x in (q, k, v, o) for place in (address(x), *x.strides[:3]))
     _forward(*sizes, reach(window), np.float32(1 / math.sqrt(width)), *places, lse, tiles, panels)
     return o, (q, k, v, o, lse, window)
@@ -63,8 +69,8 @@ def blockwise_attention_backward(do: np.ndarray, cache: tuple[Any, ...]) -> tupl
         dv.fill(0)
     of_keys = 2 * _columns(length) * width + _columns(width) * length
     of_block = 2 * (_columns(length) + COLUMNS) * _BLOCK + 2 * _columns(width) * _BLOCK
-    tiles, panels = _memory(q, of_keys + of_block, rows=2 * ROWS, length=length)
-    sizes = batch, heads, keys, time, length, width
+    tiles, panels = _memory(q, of_keys + of_block, rows=3 * ROWS, length=length)
+    sizes = product_dtype() == "bfloat16", batch, heads, keys, time, length, width
     places = (place for x in (q, k, v, do, *gradients) for place in (address(x), *x.strides[:3]))
     delta = head_dots(do, o)
     _backward(*sizes, written, reach(window), np.float32(1 / math.sqrt(width)), *places, lse, delta, tiles, panels)
@@ -88,42 +94,80 @@ def _columns(count: int) -> int:
 
 
 def _memory(q: np.ndarray, panels: int, rows: int, length: int) -> tuple[np.ndarray, np.ndarray]:
-    """Of each thread: rows of scores, and numbers of panels."""
+    """Of each thread: rows of scores or, the last of them, of a product's pairs; and numbers of panels."""
     threads = get_num_threads()
-    wide = _columns(length) + COLUMNS
+    wide = max(_columns(length), q.shape[-1]) + COLUMNS
     return empty((threads, rows, wide), q.dtype, like=q), empty((threads, panels), q.dtype, like=q)
 
 
 @njit
-def _panels_of_head(length, width, x, row, by_columns, panels):  # type: ignore[no-untyped-def]
+def _steps(pairs, depth):  # type: ignore[no-untyped-def]
+    return (depth + 1) // 2 if pairs else depth
+
+
+@njit
+def _panels_of_head(pairs, length, width, x, row, by_columns, panels):  # type: ignore[no-untyped-def]
     """Panels of x (length, width): of its transpose, whose columns are rows of x, or of x itself."""
-    if by_columns:
-        for first in range(0, length, COLUMNS):
-            panel_of_columns(width, x + first * row, row, width, length - first, panels + first * width * NUMBER)
+    depth, across = (width, length) if by_columns else (length, width)
+    for first in range(0, across, COLUMNS):
+        place, steps = x + first * (row if by_columns else NUMBER), _steps(pairs, depth)
+        given = steps, place, row, depth, across - first, panels + first * steps * NUMBER
+        if by_columns and pairs:
+            pair_panel_of_columns(*given)
+        elif by_columns:
+            panel_of_columns(*given)
+        else:
+            _panel_of_rows(pairs, *given)
+
+
+@njit
+def _panel_of_rows(pairs, steps, x, row, depth, columns, panel):  # type: ignore[no-untyped-def]
+    if pairs:
+        pair_panel_of_rows(steps, x, row, depth, columns, panel)
     else:
-        for first in range(0, width, COLUMNS):
-            panel_of_rows(length, x + first * NUMBER, row, length, width - first, panels + first * length * NUMBER)
+        panel_of_rows(steps, x, row, depth, columns, panel)
 
 
 @njit
-def _scores(rows, q, q_t, width, first, last, panels, out, out_row):  # type: ignore[no-untyped-def]
+def _scores(pairs, rows, q, q_t, width, first, last, panels, out, out_row, room):  # type: ignore[no-untyped-def]
     """A tile's rows of q kᵀ for the panels of keys from ``first`` to ``last``."""
+    steps = _steps(pairs, width)
+    if pairs:
+        q, q_t = room, pair_rows(steps, q, q_t, width, rows, room)
     for key in range(first, last, COLUMNS):
-        place = out + (key - first) * NUMBER
-        multiply(rows, width, q, q_t, panels + key * width * NUMBER, place, out_row, COLUMNS, 0)
+        given = panels + key * steps * NUMBER, out + (key - first) * NUMBER, out_row, COLUMNS, 0
+        if pairs:
+            multiply_pairs(rows, steps, q, q_t, *given)
+        else:
+            multiply(rows, steps, q, q_t, *given)
 
 
 @njit
-def _sums_of_rows(rows, first, last, z, z_row, length, width, panels, out, out_t):  # type: ignore[no-untyped-def]
+def _sums_of_rows(pairs, rows, first, last, z, z_row, length, width, panels, out, out_t, room):  # type: ignore[no-untyped-def]
     """A tile's rows of z x, where z has the columns from ``first`` to ``last`` and x is in panels of its rows."""
+    steps, before = _steps(pairs, last - first), _steps(pairs, first)
+    if pairs:
+        z, z_row = room, pair_rows(steps, z, z_row, last - first, rows, room)
     for column in range(0, width, COLUMNS):
-        panel = panels + (column * length + first * COLUMNS) * NUMBER
-        multiply(rows, last - first, z, z_row, panel, out + column * NUMBER, out_t, width - column, 0)
+        panel = panels + (column * _steps(pairs, length) + before * COLUMNS) * NUMBER
+        given = panel, out + column * NUMBER, out_t, width - column, 0
+        if pairs:
+            multiply_pairs(rows, steps, z, z_row, *given)
+        else:
+            multiply(rows, steps, z, z_row, *given)
+
+
+@njit
+def _multiply_panel(pairs, rows, steps, a, b, c, c_row, columns, add):  # type: ignore[no-untyped-def]
+    if pairs:
+        multiply_pair_panel(rows, steps, a, b, c, c_row, columns, add)
+    else:
+        multiply_panel(rows, steps, a, b, c, c_row, columns, add)
 
 
 @njit(cache=True, parallel=True, nogil=True)
 def _forward(  # type: ignore[no-untyped-def]
-    batch, heads, keys, time, length, width, parts, window, scale,
+    pairs, batch, heads, keys, time, length, width, parts, window, scale,
     q, q_b, q_h, q_t, k, k_b, k_h, k_t, v, v_b, v_h, v_t, o, o_b, o_h, o_t,
     lse, tiles, panels,
 ):  # fmt: skip
@@ -133,18 +177,18 @@ def _forward(  # type: ignore[no-untyped-def]
     for thread in prange(threads):
         tile, place = tiles[thread], tiles_place + thread * tiles.shape[1] * row
         of_keys = panels_place + thread * panels.shape[1] * NUMBER
-        of_values = of_keys + panels_of_keys * NUMBER
+        of_values, room = of_keys + panels_of_keys * NUMBER, place + ROWS * row
         for task in range(thread, batch * keys * parts, threads):
             part, b, h = task % parts, task // parts // keys, task // parts % keys
-            _panels_of_head(length, width, k + b * k_b + h * k_h, k_t, True, of_keys)
-            _panels_of_head(length, width, v + b * v_b + h * v_h, v_t, False, of_values)
+            _panels_of_head(pairs, length, width, k + b * k_b + h * k_h, k_t, True, of_keys)
+            _panels_of_head(pairs, length, width, v + b * v_b + h * v_h, v_t, False, of_values)
             for head in range(h * group, (h + 1) * group):
                 queries, outputs = q + b * q_b + head * q_h, o + b * o_b + head * o_h
                 for t in range(part * ROWS, time, parts * ROWS):
                     rows = min(ROWS, time - t)
                     last = earlier + t + rows
                     first = max(0, earlier + t - window) // COLUMNS * COLUMNS
-                    _scores(rows, queries + t * q_t, q_t, width, first, last, of_keys, place, row)
+                    _scores(pairs, rows, queries + t * q_t, q_t, width, first, last, of_keys, place, row, room)
                     for r in range(rows):
                         seen = earlier + t + r + 1
                         start, stop = max(0, seen - 1 - window) - first, seen - first
@@ -152,12 +196,12 @@ def _forward(  # type: ignore[no-untyped-def]
                         clear(tile[r, :start])
                         clear(tile[r, stop : last - first])
                     out = outputs + t * o_t
-                    _sums_of_rows(rows, first, last, place, row, length, width, of_values, out, o_t)
+                    _sums_of_rows(pairs, rows, first, last, place, row, length, width, of_values, out, o_t, room)
 
 
 @njit(cache=True, parallel=True, nogil=True)
 def _backward(  # type: ignore[no-untyped-def]
-    batch, heads, keys, time, length, width, written, window, scale,
+    pairs, batch, heads, keys, time, length, width, written, window, scale,
     q, q_b, q_h, q_t, k, k_b, k_h, k_t, v, v_b, v_h, v_t, do, do_b, do_h, do_t,
     dq, dq_b, dq_h, dq_t, dk, dk_b, dk_h, dk_t, dv, dv_b, dv_h, dv_t,
     lse, delta, tiles, panels,
@@ -169,7 +213,7 @@ def _backward(  # type: ignore[no-untyped-def]
     tiles_place, panels_place = tiles.ctypes.data, panels.ctypes.data
     for thread in prange(threads):
         tile, scores = tiles[thread], tiles_place + thread * tiles.shape[1] * row
-        dscores = scores + ROWS * row
+        dscores, room = scores + ROWS * row, scores + 2 * ROWS * row
         keys_across = panels_place + thread * panels.shape[1] * NUMBER
         values_across = keys_across + of_length * width * NUMBER
         keys_along = values_across + of_length * width * NUMBER
@@ -179,24 +223,26 @@ def _backward(  # type: ignore[no-untyped-def]
         do_along = q_along + of_width * _BLOCK * NUMBER
         for task in range(thread, batch * keys, threads):
             b, h = task // keys, task % keys
-            _panels_of_head(length, width, k + b * k_b + h * k_h, k_t, True, keys_across)
-            _panels_of_head(length, width, k + b * k_b + h * k_h, k_t, False, keys_along)
-            _panels_of_head(length, width, v + b * v_b + h * v_h, v_t, True, values_across)
+            _panels_of_head(pairs, length, width, k + b * k_b + h * k_h, k_t, True, keys_across)
+            _panels_of_head(pairs, length, width, k + b * k_b + h * k_h, k_t, False, keys_along)
+            _panels_of_head(pairs, length, width, v + b * v_b + h * v_h, v_t, True, values_across)
             dkeys, dvalues, reached = dk + b * dk_b + h * dk_h, dv + b * dv_b + h * dv_h, written
             for head in range(h * group, (h + 1) * group):
                 queries, douts = q + b * q_b + head * q_h, do + b * do_b + head * do_h
                 for start in range(0, time, _BLOCK):
                     count = min(_BLOCK, time - start)
                     first = max(0, earlier + start - window) // COLUMNS * COLUMNS
-                    last = earlier + start + count
-                    _panels_of_head(count, width, queries + start * q_t, q_t, False, q_along)
-                    _panels_of_head(count, width, douts + start * do_t, do_t, False, do_along)
+                    last, steps = earlier + start + count, _steps(pairs, count)
+                    _panels_of_head(pairs, count, width, queries + start * q_t, q_t, False, q_along)
+                    _panels_of_head(pairs, count, width, douts + start * do_t, do_t, False, do_along)
                     for t in range(start, start + count, ROWS):
                         rows = min(ROWS, start + count - t)
                         low = max(0, earlier + t - window) // COLUMNS * COLUMNS
                         high = earlier + t + rows
-                        _scores(rows, queries + t * q_t, q_t, width, low, high, keys_across, scores, row)
-                        _scores(rows, douts + t * do_t, do_t, width, low, high, values_across, dscores, row)
+                        _scores(pairs, rows, queries + t * q_t, q_t, width, low, high, keys_across, scores, row, room)
+                        _scores(
+                            pairs, rows, douts + t * do_t, do_t, width, low, high, values_across, dscores, row, room
+                        )
                         wide = (high - low + COLUMNS - 1) // COLUMNS * COLUMNS
                         for r in range(rows):
                             seen = earlier + t + r + 1
@@ -208,23 +254,26 @@ def _backward(  # type: ignore[no-untyped-def]
                                 clear(x[:left])
                                 clear(x[right:wide])
                         out = dq + b * dq_b + head * dq_h + t * dq_t
-                        _sums_of_rows(rows, low, high, dscores, row, length, width, keys_along, out, dq_t)
+                        _sums_of_rows(pairs, rows, low, high, dscores, row, length, width, keys_along, out, dq_t, room)
                         for key in range(low, high, COLUMNS):
-                            at, to = (key - low) * NUMBER, ((key - first) * count + (t - start) * COLUMNS) * NUMBER
-                            panel_of_rows(rows, scores + at, row, rows, COLUMNS, weights + to)
-                            panel_of_rows(rows, dscores + at, row, rows, COLUMNS, dweights + to)
+                            at, before = (key - low) * NUMBER, _steps(pairs, t - start)
+                            to = ((key - first) * steps + before * COLUMNS) * NUMBER
+                            tall = _steps(pairs, rows)
+                            _panel_of_rows(pairs, tall, scores + at, row, rows, COLUMNS, weights + to)
+                            _panel_of_rows(pairs, tall, dscores + at, row, rows, COLUMNS, dweights + to)
                     for key in range(first, last, ROWS):
                         panel = key // COLUMNS * COLUMNS
                         # Tiles of queries that this panel of keys is in.
                         top = max(start, (panel - earlier) // ROWS * ROWS)
                         bottom = min(start + count, -(-(panel + COLUMNS + window - earlier) // ROWS) * ROWS)
-                        rows, at = min(ROWS, last - key), (top - start) * PANEL_ROW
-                        a = (panel - first) * count * NUMBER + at + key % COLUMNS * NUMBER
+                        rows, at = min(ROWS, last - key), _steps(pairs, top - start) * PANEL_ROW
+                        a = (panel - first) * steps * NUMBER + at + key % COLUMNS * NUMBER
+                        tall = _steps(pairs, bottom - top)
                         for column in range(0, width, COLUMNS):
-                            along = column * count * NUMBER + at
+                            along = column * steps * NUMBER + at
                             of_tile = width - column, 1 if key < reached else 0
                             c = dvalues + key * dv_t + column * NUMBER
-                            multiply_panel(rows, bottom - top, weights + a, do_along + along, c, dv_t, *of_tile)
+                            _multiply_panel(pairs, rows, tall, weights + a, do_along + along, c, dv_t, *of_tile)
                             c = dkeys + key * dk_t + column * NUMBER
-                            multiply_panel(rows, bottom - top, dweights + a, q_along + along, c, dk_t, *of_tile)
+                            _multiply_panel(pairs, rows, tall, dweights + a, q_along + along, c, dk_t, *of_tile)
                     reached = max(reached, last)

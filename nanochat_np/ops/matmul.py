@@ -47,7 +47,7 @@ def matmul(x: Array, y: Array | Packed, out: Array | None = None, add: bool = Fa
         if product is None and math.prod(shape) * x.dtype.itemsize < pool.SMALLEST:
             return x @ y
         out = empty(shape, x.dtype, like=x)
-    return product(x, y, out) if product else array_module(x).matmul(x, y, out=out)
+    return product(x, y, out) if product else _product(x, y, out)
 
 
 def _are_stacks(x: Array, y: Array) -> bool:

@@ -6,6 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from numba import get_num_threads, set_num_threads
 
+from nanochat_np.backend.products import products_in
 from nanochat_np.kernels import fused_attention, reference
 from nanochat_np.ops import blockwise_attention as ops
 from tests.strategies import few, seeds
@@ -57,6 +58,35 @@ def check(batch, keys, group, time, earlier, width, window, seed, layout="betwee
 @example(time=70, window=20, **PLAIN | {"earlier": 45})  # blocks of queries that end within a tile of keys
 def test_values_and_gradients(batch, keys, group, time, earlier, width, window, seed, layout):
     check(batch, keys, group, time, earlier, width, window, seed, layout)
+
+
+@few
+@given(
+    batch=few_heads,
+    keys=few_heads,
+    group=few_heads,
+    time=st.integers(1, 150),
+    earlier=st.sampled_from([0, 0, 3, 8, 40]),
+    width=widths,
+    window=windows,
+    seed=seeds.map(lambda seed: seed // 8),
+    layout=st.sampled_from(["between", "contiguous", "rows with gaps"]),
+)
+@example(time=129, window=None, **PLAIN)
+@example(time=140, window=3, **PLAIN)
+@example(time=71, window=20, **PLAIN | {"earlier": 45, "width": 33})
+def test_in_bfloat16_all_is_within_a_hundredth(batch, keys, group, time, earlier, width, window, seed, layout):
+    q, do = (draws(seed + i, layout, batch, keys * group, time, width) for i in range(2))
+    k, v = (draws(seed + 2 + i, layout, batch, keys, time + earlier, width) for i in range(2))
+    with products_in("bfloat16"):
+        o, cache = fused_attention.blockwise_attention(q, k, v, window)
+        found = o, cache[4], *fused_attention.blockwise_attention_backward(do, cache)
+    in_double = [x.astype(np.float64) for x in (q, k, v, do)]
+    o, cache = reference("blockwise_attention")(*in_double[:3], window)
+    exact = o, cache[4], *reference("blockwise_attention_backward")(in_double[3], cache)
+    for ours, theirs in zip(found, exact, strict=True):
+        # (Of a single key the gradient is what is left of equal numbers.)
+        assert np.linalg.norm(ours - theirs) <= 1e-2 * max(np.linalg.norm(theirs), np.linalg.norm(do))
 
 
 def test_threads_change_nothing():
