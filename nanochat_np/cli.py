@@ -27,7 +27,10 @@ def _lazily(module: str) -> Callable[[Any, frozenset[str]], Summary]:
     def run(config: Any, given: frozenset[str]) -> Summary:
         if config.threads is not None:
             os.environ["NANOCHAT_NP_THREADS"] = str(config.threads)
+        if config.kernels is not None:
+            os.environ["NANOCHAT_NP_KERNELS"] = config.kernels
         importlib.import_module("nanochat_np.backend")  # prepares the process, before the module imports NumPy itself
+        importlib.import_module("nanochat_np.kernels").obey_environment()
         summary: Summary = importlib.import_module(module).run(config, given)
         return summary
 

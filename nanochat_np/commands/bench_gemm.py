@@ -8,7 +8,7 @@ from nanochat_np.backend.device import Device, select_device
 from nanochat_np.command_line.console import out, progress
 from nanochat_np.commands.bench_folder import bench_folder, invoked
 from nanochat_np.config import BenchConfig
-from nanochat_np.experiments.bench_products import Layer, dtypes, layers, product_works
+from nanochat_np.experiments.bench_products import Layer, dtypes, layers, product_works, tile_ceilings
 from nanochat_np.experiments.table import Cells, markdown_table, text_table
 from nanochat_np.experiments.timing import in_turn, medians
 
@@ -29,10 +29,15 @@ class ProductFigure(msgspec.Struct, frozen=True, kw_only=True):
     outputs: int
     seconds: float
     gflops: float
+    share_of_ceiling: float | None
 
 
 class GemmSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """Medians over the repeats.  ``blas`` and ``threads`` are NumPy's; on a GPU they say nothing about the figures."""
+    """Medians over the repeats.  ``blas`` and ``threads`` are NumPy's; on a GPU they say nothing about the figures.
+
+    ``ceilings`` are what the innermost loop does by itself, in 10⁹ operations a second, by precision: see
+    `kernels.ceiling`.  None are known for NumPy's products and a GPU's.
+    """
 
     command: str = "bench"
     schema: int = 1
@@ -42,6 +47,7 @@ class GemmSummary(msgspec.Struct, frozen=True, kw_only=True):
     repeats: int
     blas: str
     threads: int | None
+    ceilings: dict[str, float]
     products: list[ProductFigure]
     environment: dict[str, Any]
     out: str
@@ -53,8 +59,9 @@ def run(config: BenchConfig) -> GemmSummary:
     found = layers(config.n_embd, config.vocab_size, config.batch_size * config.max_seq_len)
     with bench_folder(config, device) as folder, device.active(), progress(len(found), config.quiet) as shown:
         products: list[ProductFigure] = []
+        ceilings = tile_ceilings(device)
         for number, layer in enumerate(found, start=1):
-            products += _measured(layer, config.repeats, device)
+            products += _measured(layer, config.repeats, device, ceilings)
             shown.update(number)
         blas = folder.environment["blas"]
         summary = GemmSummary(
@@ -63,6 +70,7 @@ def run(config: BenchConfig) -> GemmSummary:
             repeats=config.repeats,
             blas=" ".join(filter(None, (blas["library"], blas["version"], blas["kernel"]))),
             threads=blas["threads"],
+            ceilings=ceilings,
             products=products,
             environment=folder.environment,
             out=str(folder.path),
@@ -72,7 +80,7 @@ def run(config: BenchConfig) -> GemmSummary:
     return summary
 
 
-def _measured(layer: Layer, repeats: int, device: Device) -> list[ProductFigure]:
+def _measured(layer: Layer, repeats: int, device: Device, ceilings: dict[str, float]) -> list[ProductFigure]:
     """All products of a layer, taken in turn."""
     works = {
         (kind, dtype): (work, _SECONDS)
@@ -90,6 +98,7 @@ def _measured(layer: Layer, repeats: int, device: Device) -> list[ProductFigure]
             outputs=layer.outputs,
             seconds=each,
             gflops=layer.operations / each / 1e9,
+            share_of_ceiling=layer.operations / each / 1e9 / ceilings[dtype] if dtype in ceilings else None,
         )
         for (kind, dtype), each in seconds.items()
     ]
@@ -99,8 +108,15 @@ def _readme(summary: GemmSummary) -> str:
     return (
         f"# Matrix products of a training step on {summary.device}\n\n`{summary.invocation}`\n\n"
         f"{_machine(summary)}. 10⁹ operations a second, 2·N·I·O to a product, medians of {summary.repeats}; x is "
-        f"(N, I), w (O, I). The environment is in env.json.\n\n{markdown_table(*_table(summary.products))}\n"
+        f"(N, I), w (O, I). {_about_ceilings(summary)}The environment is in env.json.\n\n"
+        f"{markdown_table(*_table(summary.products))}\n"
     )
+
+
+def _about_ceilings(summary: GemmSummary) -> str:
+    rates = ", ".join(f"{rate:,.0f} in {dtype}" for dtype, rate in summary.ceilings.items())
+    meaning = "In brackets the share of what the innermost loop does with operands in the first-level cache"
+    return f"{meaning}: {rates}. " if rates else ""
 
 
 def _machine(summary: GemmSummary) -> str:
@@ -112,7 +128,8 @@ def _table(products: list[ProductFigure]) -> tuple[Cells, list[Cells]]:
     lines: dict[tuple[str, str, str], dict[str, str]] = {}
     for each in products:
         shape = f"{each.rows} x {each.inputs} x {each.outputs}"
-        lines.setdefault((each.layer, each.kind, shape), {})[each.dtype] = f"{each.gflops:,.1f}"
+        share = "" if each.share_of_ceiling is None else f" ({each.share_of_ceiling:.0%})"
+        lines.setdefault((each.layer, each.kind, shape), {})[each.dtype] = f"{each.gflops:,.1f}{share}"
     measured = list(dict.fromkeys(each.dtype for each in products))
     return ("layer", "product", "N x I x O", *measured), [
         (*line, *(speeds[dtype] for dtype in measured)) for line, speeds in lines.items()

@@ -14,8 +14,9 @@ import nanochat_np
 from nanochat_np.backend import environment
 from nanochat_np.command_line.console import out
 from nanochat_np.commands.doctor_gpu import gpu_section
+from nanochat_np.commands.doctor_kernels import kernels_section, speed_section
+from nanochat_np.commands.doctor_plan import plan_section
 from nanochat_np.config import DoctorConfig
-from nanochat_np.ops.peak import gemm_gflops
 
 Section = dict[str, Any]
 GIB = 2**30
@@ -25,11 +26,17 @@ FEATURES = ("avx2", "fma", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "sve",
 
 def run(config: DoctorConfig, given: frozenset[str]) -> Section:
     """Print the report; returns it: sections of name and value, and ``advice``, a list of lines."""
+    if config.plan:
+        plan = plan_section(config.depth)
+        short = plan["of_a_step_mib"] > plan["available_mib"]
+        remedy = ["this is more than there is: lower --depth or --device-batch-size, or use --recompute"] * short
+        out(report({"memory": plan}, remedy))
+        return {"command": "doctor", "memory": plan, "advice": remedy}
     versions, cpu, blas = _versions(), _cpu(), environment.report()
     numba, numba_advice = _numba()
     gpu, gpu_advice = gpu_section()
-    speed = {f"{dtype}_gflops": round(gemm_gflops(dtype), 1) for dtype in ("float32", "float64")}
-    sections = {"versions": versions, "cpu": cpu, "blas": blas, "gemm_1024": speed, "numba": numba, "gpu": gpu}
+    sections = {"versions": versions, "cpu": cpu, "blas": blas, "numba": numba, "kernels": kernels_section()}
+    sections |= {"speed": speed_section(), "gpu": gpu}
     advice = [*blas_advice(blas, environment.cpu_info()), *numba_advice, *gpu_advice]
     out(report(sections, advice))
     return {"command": "doctor", **sections, "advice": advice}

@@ -14,7 +14,7 @@ from nanochat_np.experiments.curves import can_plot
 from nanochat_np.experiments.loss_plot import plot_losses
 from nanochat_np.nn.gpt_config import scaling_counts
 from nanochat_np.train import plan as plans
-from nanochat_np.train.footprint import gpt_step_bytes
+from nanochat_np.train.footprint import gpt_step_parts
 from nanochat_np.train.interrupts import stop_at_once
 from nanochat_np.train.loop import one_line
 from nanochat_np.train.pretrain_run import prepare, pretrain
@@ -52,6 +52,7 @@ class DryRun(msgspec.Struct, frozen=True, kw_only=True):
     rate_multiplier: float
     weight_decay: float
     step_memory_mib: float
+    step_memory_parts_mib: dict[str, float]
 
 
 def run(config: PretrainConfig, given: frozenset[str]) -> PretrainSummary | DryRun:
@@ -90,6 +91,7 @@ def _derived(config: PretrainConfig) -> DryRun:
     plan = plans.plan(settings, settings.vocab_size)
     model, horizon = plan.model, plan.horizon
     rows = settings.device_batch_size
+    parts = {name: size / 2**20 for name, size in gpt_step_parts(model, rows, settings.recompute, 4).items()}
     return DryRun(
         architecture=model.architecture,
         depth=model.n_layer,
@@ -111,7 +113,8 @@ def _derived(config: PretrainConfig) -> DryRun:
         total_flops=float(horizon.flops_per_token) * horizon.iterations * horizon.total_batch_size,
         rate_multiplier=horizon.rate_multiplier * settings.rate_scale,
         weight_decay=horizon.weight_decay,
-        step_memory_mib=gpt_step_bytes(model, rows, settings.recompute, 4) / 2**20,
+        step_memory_mib=sum(parts.values()),
+        step_memory_parts_mib=parts,
     )
 
 
@@ -133,6 +136,7 @@ def _table(found: DryRun) -> str:
         ("rate multiplier", f"{d.rate_multiplier:.4f}"),
         ("weight decay", f"{d.weight_decay:.5f}"),
         ("memory of a step", f"about {d.step_memory_mib:,.0f} MiB"),
+        *((f"  {name.replace('_', ' ')}", f"{size:,.0f} MiB") for name, size in d.step_memory_parts_mib.items()),
     ]
     return "\n".join(f"{name:28}{value}" for name, value in rows)
 

@@ -1,6 +1,6 @@
 """Types of flags, and the flags that every command takes."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -26,3 +26,7 @@ class Common(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     threads: Annotated[Positive | None, Meta(description="threads for BLAS and Numba together (default: the CPUs)")] = (
         None
     )
+    kernels: Annotated[
+        Literal["auto", "numba", "numpy"] | None,
+        Meta(description="on the CPU: numba compiled loops, numpy the references (default: numba where it works)"),
+    ] = None

@@ -15,7 +15,11 @@ class DoctorConfig(Common, frozen=True, kw_only=True):
     Examples:
       python -m nanochat_np doctor
       python -m nanochat_np doctor --threads 1 --json
+      python -m nanochat_np doctor --plan --depth 12
     """
+
+    plan: Annotated[bool, Meta(description="only tell what memory a step of pretrain would take on the CPU")] = False
+    depth: Annotated[Positive, Meta(description="--plan: layers of that model")] = 4
 
 
 class BenchModel(Common, frozen=True, kw_only=True):

@@ -1,8 +1,10 @@
 """The matrix products of a training step, at their shapes, and a square one that tells what the machine can do."""
 
+import importlib
 from collections.abc import Callable
 from typing import NamedTuple
 
+from nanochat_np import kernels
 from nanochat_np.backend.arrays import Array
 from nanochat_np.backend.device import Device
 from nanochat_np.backend.products import array_dtype, products_in
@@ -42,6 +44,14 @@ def layers(n_embd: int, vocab_size: int, tokens: int) -> list[Layer]:
 def dtypes(device: Device) -> tuple[str, ...]:
     """Precisions that products are measured in; see `backend.products` for bfloat16."""
     return ("float32", "float64") if device.index is not None else ("float32", "bfloat16", "float64")
+
+
+def tile_ceilings(device: Device) -> dict[str, float]:
+    """By precision what our products cannot exceed, in 10⁹ operations a second; empty where they are not ours."""
+    if device.index is not None or not kernels.in_use():
+        return {}
+    ceiling = importlib.import_module("nanochat_np.kernels.ceiling")
+    return {dtype: ceiling.in_cache_gflops(dtype) for dtype in ("float32", "bfloat16")}
 
 
 def product_works(layer: Layer, dtype: str, device: Device) -> dict[str, Work]:

@@ -2,8 +2,8 @@
 
 A function marked ``@fused_on_cpu("module")`` is the readable reference.  Where its arrays are NumPy's, the function of
 the same name and parameters in ``kernels/<module>.py`` runs in its place.  ``reference_only`` turns that off, for
-tests, for teaching and for comparison; so does ``NANOCHAT_NP_KERNELS=reference`` in the environment.  A kernel is here
-only if it is faster: each has a parity test and a line in ``bench lab``.
+tests, for teaching and for comparison; ``--kernels numpy``, or ``NANOCHAT_NP_KERNELS=numpy`` in the environment, for
+the whole process.  A kernel is here only if it is faster: each has a parity test and a line in ``bench lab``.
 """
 
 import contextlib
@@ -19,6 +19,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 from nanochat_np.backend.arrays import array_module
+from nanochat_np.errors import ConfigError
+
+VARIABLE, CHOICES = "NANOCHAT_NP_KERNELS", ("auto", "numba", "numpy")
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -26,7 +29,22 @@ TABLE: dict[str, str] = {}  # name of an operation -> module of its kernel
 _REFERENCES: dict[str, Callable[..., Any]] = {}
 _PAYS: dict[str, Callable[..., bool]] = {}  # name -> for which arguments its kernel is the faster one, if not for all
 
-_enabled: ContextVar[bool] = ContextVar("kernels_enabled", default=os.environ.get("NANOCHAT_NP_KERNELS") != "reference")
+_enabled: ContextVar[bool] = ContextVar("kernels_enabled", default=True)
+_choice = os.environ.get(VARIABLE, "auto")
+
+
+def obey_environment() -> None:
+    """Take the choice for the process from its environment: auto, numba or numpy.
+
+    Raises ConfigError for another word, and for numba where it does not work.
+    """
+    global _choice
+    asked = os.environ.get(VARIABLE, "auto")
+    if asked not in CHOICES:
+        raise ConfigError(f"{VARIABLE}={asked}: takes {', '.join(CHOICES)}")
+    if asked == "numba" and not can_compile():
+        raise ConfigError("--kernels numba: Numba does not import here: pip install numba, or leave it out")
+    _choice = asked
 
 
 @contextlib.contextmanager
@@ -51,7 +69,11 @@ def can_compile() -> bool:
 
 def in_use() -> bool:
     """Whether operations on NumPy's arrays run as compiled loops."""
-    return _enabled.get() and can_compile()
+    return _wanted() and can_compile()
+
+
+def _wanted() -> bool:
+    return _choice != "numpy" and _enabled.get()
 
 
 @functools.cache
@@ -93,7 +115,7 @@ def fused_on_cpu(module: str, pays: Callable[..., bool] | None = None) -> Callab
 
         @functools.wraps(reference)
         def run(*args: Any, **named: Any) -> Any:
-            on_cpu = _enabled.get() and _on_cpu((*args, *named.values()))
+            on_cpu = _wanted() and _on_cpu((*args, *named.values()))
             if on_cpu and pays_on_cpu(name, *args, **named) and (fused := kernel(name)):
                 return fused(*args, **named)
             return reference(*args, **named)

@@ -18,6 +18,7 @@ _TILES = (
     ({"neon"}, Tile(rows=4, vectors=4, width=4)),  # not tried on such a machine
 )
 _ANY = Tile(rows=4, vectors=2, width=4)  # what every 64-bit CPU has; NumPy's product is the faster one there
+FEATURES_OF_TILES = frozenset({"avx512bf16"}.union(*(needed for needed, _ in _TILES)))
 
 
 @functools.cache

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 import nanochat_np
+from nanochat_np import kernels
 from nanochat_np.backend import environment
 from nanochat_np.backend.device import Device
 
@@ -22,6 +23,7 @@ def env_record(device: Device, data: str = "", dataset_sha256: str = "") -> dict
         "platform": platform.platform(),
         "numpy": np.__version__,
         "numba": _version("numba"),
+        "kernels": "numba" if kernels.in_use() else "numpy",
         "blas": environment.report(),
         "cpu": environment.cpu_info().get("model name") or platform.processor(),
         "device": device.name,

@@ -32,8 +32,8 @@ def require_memory(config: ModelConfig, batch_size: int, dtype: str, device: Dev
     _require(needed, device, "lower --batch-size, --block-size, --n-embd or --n-layer")
 
 
-def gpt_step_bytes(config: GPTConfig, batch_size: int, recompute: bool, itemsize: int) -> int:
-    """About what a step of the GPT holds at its peak.
+def gpt_step_parts(config: GPTConfig, batch_size: int, recompute: bool, itemsize: int) -> dict[str, int]:
+    """About what a step of the GPT holds at its peak, in bytes by what it is for.
 
     Parameters and gradient, of embeddings with the rows of a pass alone; two moments each for AdamW's, one for Muon's;
     the head twice, packed; some 12 arrays of (B, T, C) a layer, or with ``recompute`` one, and those of one layer more
@@ -41,9 +41,20 @@ def gpt_step_bytes(config: GPTConfig, batch_size: int, recompute: bool, itemsize
     """
     counts, tokens = scaling_counts(config), batch_size * config.sequence_len
     without_rows = max(0.0, 1 - tokens / config.vocab_size) * (counts["wte"] + counts["value_embeds"])
-    parameters = 4 * counts["total"] - counts["transformer_matrices"] + 2 * counts["lm_head"] - int(without_rows)
     kept = config.n_layer + 12 if recompute else 12 * (config.n_layer + 1)
-    return itemsize * (parameters + kept * tokens * config.n_embd)
+    parts = {
+        "parameters": counts["total"],
+        "gradient": counts["total"] - int(without_rows),
+        "moments": 2 * counts["total"] - counts["transformer_matrices"],
+        "head_packed": 2 * counts["lm_head"],
+        "kept_for_backward": kept * tokens * config.n_embd,
+    }
+    return {name: itemsize * numbers for name, numbers in parts.items()}
+
+
+def gpt_step_bytes(config: GPTConfig, batch_size: int, recompute: bool, itemsize: int) -> int:
+    """The sum of `gpt_step_parts`."""
+    return sum(gpt_step_parts(config, batch_size, recompute, itemsize).values())
 
 
 def require_memory_of_gpt(config: GPTConfig, batch_size: int, recompute: bool, dtype: str, device: Device) -> None:

@@ -41,7 +41,7 @@ def test_an_action_is_needed_and_flags_of_others_are_refused(lab):
 
 def test_every_flag_is_of_some_action():
     of_actions = set.union(*bench.FLAGS.values()) | {"action"}
-    assert {"json", "quiet", "debug", "threads"} == set(bench.BenchConfig.__struct_fields__) - of_actions
+    assert {"json", "quiet", "debug", "threads", "kernels"} == set(bench.BenchConfig.__struct_fields__) - of_actions
 
 
 def test_training_figures_belong_together(lab, tmp_path, monkeypatch):

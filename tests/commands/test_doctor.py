@@ -18,13 +18,13 @@ def _blas(**changes: Any) -> dict[str, Any]:
 
 
 def test_the_report_is_the_summary(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "gemm_gflops", {"float32": 525.04, "float64": 225.0}.__getitem__)
+    monkeypatch.setattr(doctor, "speed_section", lambda: {"float32_gflops": 525.0, "memory_copy_gb_per_s": 60.0})
     summary = doctor.run(DoctorConfig(), frozenset())
     text = capsys.readouterr().out
     assert json.loads(json.dumps(summary)) == summary
     sections = [name for name in summary if name not in ("command", "advice")]
-    assert sections == ["versions", "cpu", "blas", "gemm_1024", "numba", "gpu"]
-    assert summary["gemm_1024"] == {"float32_gflops": 525.0, "float64_gflops": 225.0}
+    assert sections == ["versions", "cpu", "blas", "numba", "kernels", "speed", "gpu"]
+    assert "tiles of" in summary["kernels"]["bfloat16_products"]
     for name in ("nanochat np", "python", "numpy", "model", "cpus usable", "kernel", "float32 gflops", "cache folder"):
         assert f"\n  {name} " in text
     for line in summary["advice"]:
@@ -144,3 +144,15 @@ def test_devices_are_listed_where_a_gpu_can_be_used(monkeypatch: pytest.MonkeyPa
     section, advice = doctor_gpu.gpu_section()
     assert section["devices"] == ["cuda:0 NVIDIA H200, 140 GiB", "cuda:1 NVIDIA H200, 141 GiB"]
     assert advice == []
+
+
+def test_the_plan_of_memory(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    summary = doctor.run(DoctorConfig(plan=True, depth=6), frozenset())
+    plan = summary["memory"]
+    assert (plan["layers"], plan["width"]) == (6, 384)
+    parts = "parameters", "gradient", "moments", "head_packed", "kept_for_backward"
+    assert plan["of_a_step_mib"] == pytest.approx(sum(plan[f"{part}_mib"] for part in parts), abs=3)
+    assert plan["parameters_mib"] < plan["moments_mib"] < 2 * plan["parameters_mib"]
+    assert summary["advice"] == []
+    assert "of a step mib" in capsys.readouterr().out
+    assert "more than there is" in doctor.run(DoctorConfig(plan=True, depth=400), frozenset())["advice"][0]

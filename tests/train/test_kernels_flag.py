@@ -1,0 +1,33 @@
+"""``--kernels`` decides who computes, and the run's environment tells who did."""
+
+import json
+
+import pytest
+
+from nanochat_np import kernels
+from nanochat_np.train import pretrain_run
+from nanochat_np.train.env_record import env_record
+from tests.train.lab import losses
+
+
+@pytest.fixture(autouse=True)
+def _as_before():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(kernels.VARIABLE, "auto")
+        yield
+    kernels.obey_environment()
+
+
+def test_either_way_trains_the_same_model(lab, monkeypatch):
+    monkeypatch.setattr(pretrain_run, "env_record", env_record)
+    found = {}
+    for choice, used in (("numpy", "numpy"), ("numba", "numba"), ("auto", "numba")):
+        run = lab.pretrained(f"--out={choice}", f"--kernels={choice}")
+        assert json.loads((run / "env.json").read_text())["kernels"] == used
+        found[choice] = losses(run)
+    assert found["numba"] == found["auto"]
+    assert found["numpy"] == pytest.approx(found["auto"], rel=1e-4)
+
+
+def test_an_unknown_choice(lab):
+    assert "--kernels" in lab.pretrain("--out=run", "--kernels=fast").error(1)
