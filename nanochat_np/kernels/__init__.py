@@ -47,6 +47,22 @@ def obey_environment() -> None:
     _choice = asked
 
 
+def _begin_forked() -> None:
+    """In a child that ``os.fork`` made: Numba's threads are not in it, and a loop that waits for them ends the process.
+
+    So where they have run before, the child computes with the references.  A new interpreter, as ``spawn`` makes it,
+    has threads of its own.
+    """
+    global _choice
+    parallel = sys.modules.get("numba.np.ufunc.parallel")
+    if parallel is not None and getattr(parallel, "_is_initialized", True):
+        _choice = "numpy"
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_forked)
+
+
 @contextlib.contextmanager
 def reference_only() -> Iterator[None]:
     """Within this context every operation runs its reference."""
