@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from nanochat_np import kernels
+
 settings.register_profile(
     "repeatable", derandomize=True, deadline=None, max_examples=24, suppress_health_check=[HealthCheck.too_slow]
 )
@@ -27,3 +29,12 @@ def tmp_path():
     """A folder of the test's own, in memory where the system has such a place: the tests make thousands of files."""
     with tempfile.TemporaryDirectory(dir=_MEMORY if os.access(_MEMORY, os.W_OK) else None) as folder:
         yield Path(folder).resolve()
+
+
+@pytest.fixture
+def kernels_as_before():
+    """For tests that choose the kernels of the process: the choice is free, and gone when the test is over."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(kernels.VARIABLE, "auto")
+        yield
+    kernels.obey_environment()

@@ -17,6 +17,12 @@ MemoryGuardWindow = Annotated[int, Meta(ge=1, description="memory observations t
 Resume = Annotated[bool, Meta(description="go on with the run in --out, or begin one there (default: the newest run)")]
 
 
+def spelled_out(config: msgspec.Struct) -> None:
+    """For ``__post_init__``: a dtype of bf16 is bfloat16, by which name it stands in all records."""
+    if getattr(config, "dtype", None) == "bf16":
+        msgspec.structs.force_setattr(config, "dtype", "bfloat16")
+
+
 class Common(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Flags that every command takes."""
 

@@ -23,7 +23,7 @@ Style = Literal["classic", "futuristic"]
 Optimizer = Literal["adamw", "sgd"]
 Schedule = Literal["constant", "linear", "sqrt", "cosine"]
 Dtype = Literal["float32", "float64"]
-Precision = Literal["float32", "float64", "bfloat16"]
+Precision = Literal["float32", "float64", "bfloat16", "bf16"]  # see `spelled_out`
 
 
 # Shape of the mini-gpt where no flag says otherwise (specification of the character lab, section 2.3).

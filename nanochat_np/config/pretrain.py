@@ -8,8 +8,15 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from nanochat_np.config.common import Common, DeviceName, Folder, MemoryGuardRatio, MemoryGuardWindow, Resume
-from nanochat_np.config.lab import Precision
+from nanochat_np.config.common import (
+    Common,
+    DeviceName,
+    Folder,
+    MemoryGuardRatio,
+    MemoryGuardWindow,
+    Resume,
+    spelled_out,
+)
 
 Architecture = Literal["current", "classic"]
 Sink = Literal["tensorboard", "wandb", "trackio"]
@@ -77,7 +84,13 @@ class PretrainTraining(PretrainModel, frozen=True, kw_only=True):
     ] = False
     seed: Annotated[int, Meta(ge=0, description="seed of every random stream")] = 42
     device: DeviceName = "auto"
-    dtype: Annotated[Precision, Meta(description="precision; bfloat16 is of products, on the CPU")] = "float32"
+    dtype: Annotated[
+        Literal["auto", "float32", "float64", "bfloat16", "bf16"],
+        Meta(
+            description="precision; bfloat16 (bf16) is of products alone; auto: that on a CPU with AVX512-BF16, else "
+            "float32"
+        ),
+    ] = "auto"
 
 
 class PretrainOptimizer(PretrainTraining, frozen=True, kw_only=True):
@@ -149,3 +162,6 @@ class PretrainConfig(PretrainRun, frozen=True, kw_only=True):
         Folder | None, Meta(description="TOML file with flags in sections; what the command line says wins")
     ] = None
     dry_run: Annotated[bool, Meta(description="show what follows from the flags, and begin nothing")] = False
+
+    def __post_init__(self) -> None:
+        spelled_out(self)

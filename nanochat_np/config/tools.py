@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from nanochat_np.config.common import Common, DeviceName, Folder, Positive
+from nanochat_np.config.common import Common, DeviceName, Folder, Positive, spelled_out
 from nanochat_np.config.lab import Precision
 from nanochat_np.config.pretrain import Architecture
 
@@ -37,7 +37,10 @@ class BenchModel(Common, frozen=True, kw_only=True):
     window_pattern: Annotated[
         str, Meta(description="how far each layer looks back, repeated: L all, S a quarter of the context; last is L")
     ] = "SSSL"
-    dtype: Annotated[Precision, Meta(description="precision; bfloat16 is of products, on the CPU")] = "float32"
+    dtype: Annotated[Precision, Meta(description="precision; bfloat16 (bf16) is of products, on the CPU")] = "float32"
+
+    def __post_init__(self) -> None:
+        spelled_out(self)
 
 
 class BenchConfig(BenchModel, frozen=True, kw_only=True):

@@ -31,6 +31,7 @@ _PAYS: dict[str, Callable[..., bool]] = {}  # name -> for which arguments its ke
 
 _enabled: ContextVar[bool] = ContextVar("kernels_enabled", default=True)
 _choice = os.environ.get(VARIABLE, "auto")
+_tell_of_first_use: Callable[[int], None] | None = None
 
 
 def obey_environment() -> None:
@@ -92,13 +93,31 @@ def _wanted() -> bool:
     return _choice != "numpy" and _enabled.get()
 
 
+def multiply_bfloat16() -> bool:
+    """Whether kernels are in use, on a CPU that multiplies bfloat16 by an instruction of its own."""
+    return in_use() and importlib.import_module(f"{__name__}.target").bfloat16_kind() == "bfloat16_dot"
+
+
 @functools.cache
 def kernel(name: str) -> Callable[..., Any] | None:
     """The fused version of operation ``name``, or None where Numba does not work."""
     if not can_compile():
         return None
     fused: Callable[..., Any] = getattr(importlib.import_module(f"{__name__}.{TABLE[name]}"), name)
+    if _tell_of_first_use is not None:
+        _tell_of_first_use(kernel.cache_info().currsize)
     return fused
+
+
+@contextlib.contextmanager
+def told_of_first_uses(tell: Callable[[int], None]) -> Iterator[None]:
+    """Within this context ``tell`` learns, before a kernel is used for the first time, how many were used before."""
+    global _tell_of_first_use
+    _tell_of_first_use = tell
+    try:
+        yield
+    finally:
+        _tell_of_first_use = None
 
 
 def reference(name: str) -> Callable[..., Any]:

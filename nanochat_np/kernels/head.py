@@ -58,12 +58,12 @@ def _row(z, target, cap, share, with_gradient):  # type: ignore[no-untyped-def]
     total, chosen = z.dtype.type(0), _tanh(z[target] * inverse)
     for v in range(z.size):
         t = _tanh(z[v] * inverse)
-        z[v] = t
-        total += _odds(t, chosen, cap)
+        odds = _odds(t, chosen, cap)
+        total += odds
+        z[v] = odds * ((one - t) * (one + t))  # of the gradient all but what is one number for the row
     if with_gradient:
         of_total = share / total
         for v in range(z.size):
-            t = z[v]
-            z[v] = _odds(t, chosen, cap) * of_total * ((one - t) * (one + t))
+            z[v] *= of_total
         z[target] -= share * ((one - chosen) * (one + chosen))
     return np.log(total)

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from nanochat_np import kernels
 from nanochat_np.backend.products import require_products
 from nanochat_np.config import PretrainConfig
 from nanochat_np.data.corpus import BUILTINS
@@ -42,6 +43,9 @@ def resolved(config: PretrainConfig, on_gpu: bool) -> PretrainConfig:
     """Fill what is left to be derived and does not depend on the model.  Raises ConfigError for what makes no sense."""
     if 0 < config.memory_guard_ratio < 1:
         raise ConfigError(f"--memory-guard-ratio {config.memory_guard_ratio:g}: takes 0 (off), or 1 and more")
+    if config.dtype == "auto":
+        fast = not on_gpu and kernels.multiply_bfloat16()
+        config = msgspec.structs.replace(config, dtype="bfloat16" if fast else "float32")
     require_products(config.dtype, on_gpu)
     if config.rate_scale <= 0 and config.rate_scale != -1:
         raise ConfigError(f"--rate-scale {config.rate_scale:g}: must be more than 0, or -1 to have it derived")

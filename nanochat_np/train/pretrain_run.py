@@ -1,5 +1,6 @@
 """From the settings of pretraining to a finished run: data, tokenizer, model, folder, loop, summary."""
 
+import contextlib
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -37,6 +38,7 @@ from nanochat_np.train.sinks import open_sinks, require_sinks
 from nanochat_np.train.summary import PretrainSummary
 
 TOKENIZER = "tokenizer"  # folder of a run
+LOOPS_OF_A_RUN, _TOLD_EVERY = 30, 5  # about as many kernels are compiled for the default architecture
 _TOKENIZER_CHARACTERS, _OF_A_DOCUMENT = 200_000_000, 10_000  # that a tokenizer is trained on, at most
 
 
@@ -75,9 +77,28 @@ def pretrain(prepared: Prepared, run: RunFolder, reporter: Reporter, started: fl
 
     ``started`` is the time.perf_counter() at which start-up began.
     """
+    with _compiling_told(prepared.device, reporter):
+        return _pretrain(prepared, run, reporter, started)
+
+
+@contextlib.contextmanager
+def _compiling_told(device: Device, reporter: Reporter) -> Iterator[None]:
+    """Says that the first run on a machine compiles, and how far that is."""
+    if device.index is not None or not kernels.are_cold():
+        yield
+        return
+
+    def tell(count: int) -> None:
+        if count and count % _TOLD_EVERY == 0:
+            reporter.note(f"compiled {count} of about {LOOPS_OF_A_RUN} loops")
+
+    reporter.note("compiling the loops, once on this machine: half a minute")
+    with kernels.told_of_first_uses(tell):
+        yield
+
+
+def _pretrain(prepared: Prepared, run: RunFolder, reporter: Reporter, started: float) -> PretrainSummary:
     config, plan, device = prepared.config, prepared.plan, prepared.device
-    if device.index is None and kernels.are_cold():
-        reporter.note("compiling the loops, once on this machine: half a minute")
     weights = gpt_config.initial(plan.model, stream(config.seed, "init"))
     weights = {name: values.astype(array_dtype(config.dtype), copy=False) for name, values in weights.items()}
     trainer = GPTTrainer(

@@ -7,13 +7,7 @@ from nanochat_np.commands.doctor_kernels import kernels_section
 from nanochat_np.errors import ConfigError
 from nanochat_np.kernels import ceiling
 
-
-@pytest.fixture(autouse=True)
-def _as_before():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(kernels.VARIABLE, "auto")
-        yield
-    kernels.obey_environment()
+pytestmark = pytest.mark.usefixtures("kernels_as_before")
 
 
 def test_the_variable(monkeypatch):

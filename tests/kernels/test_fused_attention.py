@@ -14,6 +14,17 @@ from tests.strategies import few, seeds
 few_heads = st.integers(1, 3)
 widths = st.sampled_from([1, 5, 32, 33, 64, 128])
 windows = st.one_of(st.none(), st.sampled_from([0, 1, 7, 31, 64]), st.integers(0, 150))
+ANY = {
+    "batch": few_heads,
+    "keys": few_heads,
+    "group": few_heads,
+    "time": st.integers(1, 150),
+    "earlier": st.sampled_from([0, 0, 3, 8, 40]),
+    "width": widths,
+    "window": windows,
+    "seed": seeds.map(lambda seed: seed // 8),
+    "layout": st.sampled_from(["between", "contiguous", "rows with gaps"]),
+}
 PLAIN = {"batch": 1, "keys": 1, "group": 1, "earlier": 0, "width": 32, "seed": 0, "layout": "between"}
 
 
@@ -42,17 +53,7 @@ def check(batch, keys, group, time, earlier, width, window, seed, layout="betwee
 
 
 @few
-@given(
-    batch=few_heads,
-    keys=few_heads,
-    group=few_heads,
-    time=st.integers(1, 150),
-    earlier=st.sampled_from([0, 0, 3, 8, 40]),
-    width=widths,
-    window=windows,
-    seed=seeds.map(lambda seed: seed // 8),
-    layout=st.sampled_from(["between", "contiguous", "rows with gaps"]),
-)
+@given(**ANY)
 @example(time=129, window=None, **PLAIN)  # three blocks of queries, the last of one
 @example(time=140, window=3, **PLAIN)  # blocks that see none of the first keys
 @example(time=70, window=20, **PLAIN | {"earlier": 45})  # blocks of queries that end within a tile of keys
@@ -61,17 +62,7 @@ def test_values_and_gradients(batch, keys, group, time, earlier, width, window, 
 
 
 @few
-@given(
-    batch=few_heads,
-    keys=few_heads,
-    group=few_heads,
-    time=st.integers(1, 150),
-    earlier=st.sampled_from([0, 0, 3, 8, 40]),
-    width=widths,
-    window=windows,
-    seed=seeds.map(lambda seed: seed // 8),
-    layout=st.sampled_from(["between", "contiguous", "rows with gaps"]),
-)
+@given(**ANY)
 @example(time=129, window=None, **PLAIN)
 @example(time=140, window=3, **PLAIN)
 @example(time=71, window=20, **PLAIN | {"earlier": 45, "width": 33})

@@ -4,18 +4,11 @@ import json
 
 import pytest
 
-from nanochat_np import kernels
 from nanochat_np.train import pretrain_run
 from nanochat_np.train.env_record import env_record
 from tests.train.lab import losses
 
-
-@pytest.fixture(autouse=True)
-def _as_before():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(kernels.VARIABLE, "auto")
-        yield
-    kernels.obey_environment()
+pytestmark = pytest.mark.usefixtures("kernels_as_before")
 
 
 def test_either_way_trains_the_same_model(lab, monkeypatch):

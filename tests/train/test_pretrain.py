@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nanochat_np import kernels
 from nanochat_np.commands import pretrain as pretrain_command
 from nanochat_np.nn import gpt
 from nanochat_np.text import bpe_file
 from nanochat_np.text.bpe import BpeTokenizer
-from nanochat_np.train import checkpoint, pretrain
+from nanochat_np.train import checkpoint, pretrain, pretrain_run
 from nanochat_np.train.checkpoint import load, step_folders
 from nanochat_np.train.gpt_trainer import GPTTrainer
 from tests.train.lab import events, final_bytes, flip
@@ -156,8 +157,8 @@ def test_recompute_changes_nothing(lab):
 
 
 def test_bfloat16_is_of_products_only(lab):
-    run = lab.pretrained("--out=run", "--dtype=bfloat16")
-    plain = lab.pretrained("--out=plain")
+    run = lab.pretrained("--out=run", "--dtype=bf16")
+    plain = lab.pretrained("--out=plain", "--dtype=float32")
     found = load(run / "checkpoints/step_000006")
     assert found.meta.dtype == "float32"
     assert found.meta.settings["dtype"] == "bfloat16"
@@ -168,6 +169,15 @@ def test_bfloat16_is_of_products_only(lab):
     shutil.rmtree(run / "checkpoints/step_000006")
     assert lab("pretrain", "--resume", "--quiet", "--out=run").code == 0
     assert [event["loss"] for event in events(run, "step")] == losses
+
+
+@pytest.mark.parametrize(("has_instruction", "dtype"), [(True, "bfloat16"), (False, "float32")])
+def test_the_precision_is_that_of_the_cpu_and_stays_that_of_the_run(lab, monkeypatch, has_instruction, dtype):
+    monkeypatch.setattr(kernels, "multiply_bfloat16", lambda: has_instruction)
+    summary = lab.pretrain("--out=run", "--json").summary
+    assert summary["dtype"] == dtype
+    monkeypatch.setattr(kernels, "multiply_bfloat16", lambda: not has_instruction)
+    assert lab("pretrain", "--resume", "--quiet", "--out=run", "--num-iterations=7", "--json").summary["dtype"] == dtype
 
 
 def test_a_tokenizer_of_ones_own(lab):
@@ -269,3 +279,14 @@ def test_samples_of_a_pretrained_model(lab):
     assert "holds a gpt, not the bigram" in lab("sample", "--checkpoint=run", "--model-kind=bigram").error(4)
     drawn = lab("sample", "--checkpoint=run", "--json", "--num-samples=2", "--max-new-tokens=20").summary["texts"]
     assert drawn[0] != drawn[1]
+
+
+def test_the_first_run_on_a_machine_tells_how_far_compiling_is(lab, monkeypatch):
+    kernels.kernel.cache_clear()
+    monkeypatch.setattr(kernels, "are_cold", lambda: True)
+    lines = lab.pretrain("--out=run", "--quiet=false").err.splitlines()
+    assert "compiling the loops, once on this machine: half a minute" in lines
+    told = [line for line in lines if line.startswith("compiled ")]
+    assert told[:2] == ["compiled 5 of about 30 loops", "compiled 10 of about 30 loops"]
+    assert abs(kernels.kernel.cache_info().currsize - pretrain_run.LOOPS_OF_A_RUN) <= 4
+    assert "compiled " not in lab.pretrain("--out=again", "--quiet=false").err  # by then all is known in this process
