@@ -12,6 +12,7 @@ from numba import get_num_threads, set_num_threads
 from nanochat_np import kernels
 from nanochat_np.backend.products import products_in
 from nanochat_np.kernels import polar_express
+from nanochat_np.ops import matmul
 from nanochat_np.optim import muon
 from tests.gradcheck import assert_close
 from tests.strategies import few, news, sizes
@@ -79,14 +80,16 @@ def test_orthogonalization(shape, count, dtype):
     """As near to the exact result as the reference, which in bfloat16 is not very near."""
     u = np.random.default_rng(0).standard_normal((count, *shape)).astype(np.float32)
     before = u.tobytes()
-    with products_in(dtype):
+    with products_in(dtype), pytest.MonkeyPatch.context() as patch:
         found = muon.orthogonalized(u)
+        patch.setattr(matmul, "_SURELY_SMALL", 0)  # so that the reference rounds the operands of small products too
         with kernels.reference_only():
             expected = muon.orthogonalized(u)
     assert u.tobytes() == before
     exact = muon.orthogonalized(u.astype(np.float64))
     error, usual = (np.linalg.norm(x - exact, axis=(1, 2)) for x in (found, expected))
-    assert (error <= 2 * usual + 1e-5 * np.linalg.norm(exact, axis=(1, 2))).all()
+    own = 1e-5 if dtype == "float32" else 0.02  # a sum in another order may round to the next bfloat16
+    assert (error <= 2 * usual + own * np.linalg.norm(exact, axis=(1, 2))).all()
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
