@@ -17,6 +17,7 @@ from nanochat_np.commands.doctor_gpu import gpu_section
 from nanochat_np.commands.doctor_kernels import kernels_section, speed_section
 from nanochat_np.commands.doctor_plan import plan_section
 from nanochat_np.config import DoctorConfig
+from nanochat_np.errors import ConfigError
 
 Section = dict[str, Any]
 GIB = 2**30
@@ -26,6 +27,8 @@ FEATURES = ("avx2", "fma", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "sve",
 
 def run(config: DoctorConfig, given: frozenset[str]) -> Section:
     """Print the report; returns it: sections of name and value, and ``advice``, a list of lines."""
+    if "depth" in given and not config.plan:
+        raise ConfigError("--depth is of --plan: give both, or leave it out")
     if config.plan:
         plan = plan_section(config.depth)
         short = plan["of_a_step_mib"] > plan["available_mib"]

@@ -4,6 +4,7 @@ import importlib
 from typing import Any
 
 from nanochat_np import kernels
+from nanochat_np.ops.matmul import WORTH_PACKING
 from nanochat_np.ops.peak import gemm_gflops
 
 Section = dict[str, Any]
@@ -23,7 +24,7 @@ def kernels_section() -> Section:
         "why": f"Numba compiles for {', '.join(found) or 'none of the features that tiles are made for'}",
         "float32_products": _tiles(tile) if target.has_fast_tile() else "NumPy's: no tile of ours is faster here",
         "bfloat16_products": f"{_tiles(tile)}, {pairs}",
-        "small_products": "NumPy's, below a million multiplications",
+        "small_products": f"NumPy's, below {WORTH_PACKING:,} multiplications",
         "attention": "head by head, from the same tiles",
     }
 

@@ -11,7 +11,7 @@ from nanochat_np.backend.products import product_dtype
 from nanochat_np.kernels import fused_on_cpu
 
 _SURELY_SMALL = 1 << 17  # M·K·N: quick to tell, for where the product itself is quick
-_WORTH_PACKING = 1 << 20  # M·K·N from which our product is the faster one, packing included
+WORTH_PACKING = 1 << 20  # M·K·N from which our product is the faster one, packing included
 _LEAST_ROWS = 8  # a whole tile
 
 
@@ -59,7 +59,7 @@ def _pays(x: Array, y: Array, out: Array, add: bool = False, panels: Array | Non
     (m, k), n, size = x.shape, y.shape[1], 4
     return bool(
         m >= _LEAST_ROWS
-        and m * k * n >= _WORTH_PACKING
+        and m * k * n >= WORTH_PACKING
         and x.dtype == y.dtype == out.dtype == np.float32
         and size in x.strides
         and size in y.strides

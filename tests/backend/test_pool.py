@@ -201,4 +201,7 @@ def test_huge_pages_are_asked_for():
 
 def test_a_system_that_refuses_huge_pages_has_the_pool_all_the_same(monkeypatch):
     monkeypatch.setattr(pool.mmap, "MADV_HUGEPAGE", 12345, raising=False)  # what no system knows: EINVAL
-    MemoryPool().empty((8 * MIB,), np.uint8).fill(1)
+    array = MemoryPool().empty((8 * MIB,), np.uint8)
+    array.fill(1)
+    assert "hg" not in pages_of(array)
+    assert array.all()

@@ -9,6 +9,7 @@ import pytest
 from nanochat_np.backend import environment
 from nanochat_np.commands import doctor, doctor_gpu
 from nanochat_np.config import DoctorConfig
+from nanochat_np.errors import ConfigError
 
 FAST = {"flags": " ".join(environment.AVX512)}
 
@@ -144,6 +145,11 @@ def test_devices_are_listed_where_a_gpu_can_be_used(monkeypatch: pytest.MonkeyPa
     section, advice = doctor_gpu.gpu_section()
     assert section["devices"] == ["cuda:0 NVIDIA H200, 140 GiB", "cuda:1 NVIDIA H200, 141 GiB"]
     assert advice == []
+
+
+def test_a_depth_without_a_plan_is_refused() -> None:
+    with pytest.raises(ConfigError, match="--plan"):
+        doctor.run(DoctorConfig(depth=6), frozenset({"depth"}))
 
 
 def test_the_plan_of_memory(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
