@@ -14,14 +14,12 @@ from nanochat_np.kernels.tiles import (
     ROWS,
     TILE,
     multiply,
-    multiply_pair_panel,
-    multiply_pairs,
     multiply_panel,
-    pair_panel_of_columns,
-    pair_panel_of_rows,
     pairs_of_row,
     panel_of_columns,
     panel_of_rows,
+    steps_of,
+    whole,
 )
 
 BLOCK_ROWS, BLOCK_COLUMNS = 256, 512 // COLUMNS * COLUMNS
@@ -48,14 +46,10 @@ def pack_part(number, pairs, by_rows, steps, x, row, k, n, panels):  # type: ign
     place = x + panel * COLUMNS * next_column + first * depth * next_k
     out = panels + (panel * steps + first) * PANEL_ROW
     given = min(_PACKED_STEPS, steps - first), place, row, k - first * depth, n - panel * COLUMNS, out
-    if pairs and by_rows:
-        pair_panel_of_rows(*given)
-    elif pairs:
-        pair_panel_of_columns(*given)
-    elif by_rows:
-        panel_of_rows(*given)
+    if by_rows:
+        panel_of_rows(pairs, *given)
     else:
-        panel_of_columns(*given)
+        panel_of_columns(pairs, *given)
 
 
 @njit
@@ -76,14 +70,15 @@ def multiply_block(  # type: ignore[no-untyped-def]
     across = (n + block_columns - 1) // block_columns
     top, left = number // across * block_rows, number % across * block_columns
     bottom, right = min(m, top + block_rows), min(n, left + block_columns)
-    steps, depth = ((k + 1) // 2, 2) if pairs else (k, 1)
+    steps, depth = steps_of(pairs, k), 2 if pairs else 1
     for first in range(0, steps, _BLOCK_STEPS):
         count, adds = min(_BLOCK_STEPS, steps - first), 1 if add or first else 0
         taken = first * depth
+        row, start = a_row, a + top * a_row + taken * NUMBER  # where rows of A are as they should
         if not by_rows:
             _pack_columns(pairs, count, a + taken * a_row + top * NUMBER, a_row, k - taken, bottom - top, room)
         elif pairs:
-            row = pair_rows(count, a + top * a_row + taken * NUMBER, a_row, k - taken, bottom - top, room)
+            row, start = pair_rows(count, start, a_row, k - taken, bottom - top, room), room
         for i in range(top, bottom, ROWS):
             rows, within = bottom - i, i - top
             panel = room + within // COLUMNS * count * PANEL_ROW + within % COLUMNS * NUMBER
@@ -91,34 +86,27 @@ def multiply_block(  # type: ignore[no-untyped-def]
             for j in range(begin, right, COLUMNS):
                 columns = b + (j // COLUMNS * steps + first) * PANEL_ROW
                 given = columns, c + i * c_row + j * NUMBER, c_row, n - j, adds
-                if not by_rows and pairs:
-                    multiply_pair_panel(rows, count, panel, *given)
-                elif not by_rows:
-                    multiply_panel(rows, count, panel, *given)
-                elif pairs:
-                    multiply_pairs(rows, count, room + within * row, row, *given)
+                if by_rows:
+                    multiply(pairs, rows, count, start + within * row, row, *given)
                 else:
-                    multiply(rows, count, a + i * a_row + first * NUMBER, a_row, *given)
+                    multiply_panel(pairs, rows, count, panel, *given)
 
 
 @njit
 def _pack_columns(pairs, steps, a, a_row, depth, rows, room):  # type: ignore[no-untyped-def]
     """Panels of so many rows of an A that lies by columns, the first at address ``a``."""
     for top in range(0, rows, COLUMNS):
-        given = steps, a + top * NUMBER, a_row, depth, rows - top, room + top // COLUMNS * steps * PANEL_ROW
-        if pairs:
-            pair_panel_of_rows(*given)
-        else:
-            panel_of_rows(*given)
+        panel = room + top // COLUMNS * steps * PANEL_ROW
+        panel_of_rows(pairs, steps, a + top * NUMBER, a_row, depth, rows - top, panel)
 
 
 @njit
 def pair_rows(steps, a, a_row, depth, rows, room):  # type: ignore[no-untyped-def]
     """Rows of A as pairs; returns the bytes of each."""
-    whole = (steps + _WIDTH - 1) // _WIDTH * _WIDTH
+    steps = whole(steps, _WIDTH)
     for i in range(rows):
-        pairs_of_row(whole, a + i * a_row, depth, room + i * whole * NUMBER, a + (i + 2) * a_row)
-    return whole * NUMBER
+        pairs_of_row(steps, a + i * a_row, depth, room + i * steps * NUMBER, a + (i + 2) * a_row)
+    return steps * NUMBER
 
 
 @njit

@@ -11,7 +11,8 @@ from numba import get_num_threads, prange
 
 from nanochat_np.backend import default_pool
 from nanochat_np.backend.jit import njit
-from nanochat_np.kernels.tiles import COLUMNS, ROWS, address, multiply, multiply_pairs
+from nanochat_np.kernels.micro_kernel import NUMBER
+from nanochat_np.kernels.tiles import COLUMNS, PANEL_ROW, ROWS, address, multiply
 
 _STEPS = 256  # of a tile, as a product takes them: 32 KiB of B and 8 KiB of A
 _TILES = 1000
@@ -47,13 +48,10 @@ def _fastest(seconds: float, work) -> float:  # type: ignore[no-untyped-def]
 def _tiles(pairs, threads, room, stride):  # type: ignore[no-untyped-def]
     for thread in prange(threads):
         a = room + thread * stride
-        b = a + 4 * ROWS * _STEPS
-        c = b + 4 * COLUMNS * _STEPS
+        b = a + NUMBER * ROWS * _STEPS
+        c = b + PANEL_ROW * _STEPS
         for _ in range(_TILES):
-            if pairs:
-                multiply_pairs(ROWS, _STEPS, a, 4 * _STEPS, b, c, 4 * COLUMNS, COLUMNS, 0)
-            else:
-                multiply(ROWS, _STEPS, a, 4 * _STEPS, b, c, 4 * COLUMNS, COLUMNS, 0)
+            multiply(pairs, ROWS, _STEPS, a, NUMBER * _STEPS, b, c, PANEL_ROW, COLUMNS, 0)
 
 
 @njit(cache=True, parallel=True, nogil=True)

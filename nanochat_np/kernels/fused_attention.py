@@ -26,13 +26,11 @@ from nanochat_np.kernels.tiles import (
     ROWS,
     address,
     multiply,
-    multiply_pair_panel,
-    multiply_pairs,
     multiply_panel,
-    pair_panel_of_columns,
-    pair_panel_of_rows,
     panel_of_columns,
     panel_of_rows,
+    steps_of,
+    whole,
 )
 
 _BLOCK = 64  # queries whose weights are kept, a multiple of a tile's rows
@@ -48,7 +46,9 @@ def blockwise_attention(
     o, lse = _like(q), np.empty((batch, heads, time), q.dtype)
     # Where there are fewer heads than threads, several threads share the queries of one.
     parts = max(1, -(-get_num_threads() // (batch * keys)))
-    tiles, panels = _memory(q, _columns(length) * width + _columns(width) * length, rows=2 * ROWS, length=length)
+    tiles, panels = _memory(
+        q, whole(length, COLUMNS) * width + whole(width, COLUMNS) * length, rows=2 * ROWS, length=length
+    )
     sizes = product_dtype() == "bfloat16", batch, heads, keys, time, length, width, parts
     places = (place for x in (q, k, v, o) for place in (address(x), *x.strides[:3]))
     _forward(*sizes, reach(window), np.float32(1 / math.sqrt(width)), *places, lse, tiles, panels)
@@ -67,8 +67,8 @@ def blockwise_attention_backward(do: np.ndarray, cache: tuple[Any, ...]) -> tupl
         written = length
         dk.fill(0)
         dv.fill(0)
-    of_keys = 2 * _columns(length) * width + _columns(width) * length
-    of_block = 2 * (_columns(length) + COLUMNS) * _BLOCK + 2 * _columns(width) * _BLOCK
+    of_keys = 2 * whole(length, COLUMNS) * width + whole(width, COLUMNS) * length
+    of_block = 2 * (whole(length, COLUMNS) + COLUMNS) * _BLOCK + 2 * whole(width, COLUMNS) * _BLOCK
     tiles, panels = _memory(q, of_keys + of_block, rows=3 * ROWS, length=length)
     sizes = product_dtype() == "bfloat16", batch, heads, keys, time, length, width
     places = (place for x in (q, k, v, do, *gradients) for place in (address(x), *x.strides[:3]))
@@ -88,21 +88,11 @@ def _like(x: np.ndarray) -> np.ndarray:
     return empty((batch, time, heads, width), x.dtype, like=x).swapaxes(1, 2)
 
 
-def _columns(count: int) -> int:
-    """Columns of as many panels as hold ``count``."""
-    return -(-count // COLUMNS) * COLUMNS
-
-
 def _memory(q: np.ndarray, panels: int, rows: int, length: int) -> tuple[np.ndarray, np.ndarray]:
     """Of each thread: rows of scores or, the last of them, of a product's pairs; and numbers of panels."""
     threads = get_num_threads()
-    wide = max(_columns(length), q.shape[-1]) + COLUMNS
+    wide = max(whole(length, COLUMNS), q.shape[-1]) + COLUMNS
     return empty((threads, rows, wide), q.dtype, like=q), empty((threads, panels), q.dtype, like=q)
-
-
-@njit
-def _steps(pairs, depth):  # type: ignore[no-untyped-def]
-    return (depth + 1) // 2 if pairs else depth
 
 
 @njit
@@ -110,59 +100,35 @@ def _panels_of_head(pairs, length, width, x, row, by_columns, panels):  # type: 
     """Panels of x (length, width): of its transpose, whose columns are rows of x, or of x itself."""
     depth, across = (width, length) if by_columns else (length, width)
     for first in range(0, across, COLUMNS):
-        place, steps = x + first * (row if by_columns else NUMBER), _steps(pairs, depth)
+        place, steps = x + first * (row if by_columns else NUMBER), steps_of(pairs, depth)
         given = steps, place, row, depth, across - first, panels + first * steps * NUMBER
-        if by_columns and pairs:
-            pair_panel_of_columns(*given)
-        elif by_columns:
-            panel_of_columns(*given)
+        if by_columns:
+            panel_of_columns(pairs, *given)
         else:
-            _panel_of_rows(pairs, *given)
-
-
-@njit
-def _panel_of_rows(pairs, steps, x, row, depth, columns, panel):  # type: ignore[no-untyped-def]
-    if pairs:
-        pair_panel_of_rows(steps, x, row, depth, columns, panel)
-    else:
-        panel_of_rows(steps, x, row, depth, columns, panel)
+            panel_of_rows(pairs, *given)
 
 
 @njit
 def _scores(pairs, rows, q, q_t, width, first, last, panels, out, out_row, room):  # type: ignore[no-untyped-def]
     """A tile's rows of q kᵀ for the panels of keys from ``first`` to ``last``."""
-    steps = _steps(pairs, width)
+    steps = steps_of(pairs, width)
     if pairs:
         q, q_t = room, pair_rows(steps, q, q_t, width, rows, room)
     for key in range(first, last, COLUMNS):
         given = panels + key * steps * NUMBER, out + (key - first) * NUMBER, out_row, COLUMNS, 0
-        if pairs:
-            multiply_pairs(rows, steps, q, q_t, *given)
-        else:
-            multiply(rows, steps, q, q_t, *given)
+        multiply(pairs, rows, steps, q, q_t, *given)
 
 
 @njit
 def _sums_of_rows(pairs, rows, first, last, z, z_row, length, width, panels, out, out_t, room):  # type: ignore[no-untyped-def]
     """A tile's rows of z x, where z has the columns from ``first`` to ``last`` and x is in panels of its rows."""
-    steps, before = _steps(pairs, last - first), _steps(pairs, first)
+    steps, before = steps_of(pairs, last - first), steps_of(pairs, first)
     if pairs:
         z, z_row = room, pair_rows(steps, z, z_row, last - first, rows, room)
     for column in range(0, width, COLUMNS):
-        panel = panels + (column * _steps(pairs, length) + before * COLUMNS) * NUMBER
+        panel = panels + (column * steps_of(pairs, length) + before * COLUMNS) * NUMBER
         given = panel, out + column * NUMBER, out_t, width - column, 0
-        if pairs:
-            multiply_pairs(rows, steps, z, z_row, *given)
-        else:
-            multiply(rows, steps, z, z_row, *given)
-
-
-@njit
-def _multiply_panel(pairs, rows, steps, a, b, c, c_row, columns, add):  # type: ignore[no-untyped-def]
-    if pairs:
-        multiply_pair_panel(rows, steps, a, b, c, c_row, columns, add)
-    else:
-        multiply_panel(rows, steps, a, b, c, c_row, columns, add)
+        multiply(pairs, rows, steps, z, z_row, *given)
 
 
 @njit(cache=True, parallel=True, nogil=True)
@@ -172,7 +138,7 @@ def _forward(  # type: ignore[no-untyped-def]
     lse, tiles, panels,
 ):  # fmt: skip
     threads, group, earlier = tiles.shape[0], heads // keys, length - time
-    row, panels_of_keys = tiles.shape[2] * NUMBER, (length + COLUMNS - 1) // COLUMNS * COLUMNS * width
+    row, panels_of_keys = tiles.shape[2] * NUMBER, whole(length, COLUMNS) * width
     tiles_place, panels_place = tiles.ctypes.data, panels.ctypes.data
     for thread in prange(threads):
         tile, place = tiles[thread], tiles_place + thread * tiles.shape[1] * row
@@ -208,8 +174,8 @@ def _backward(  # type: ignore[no-untyped-def]
 ):  # fmt: skip
     threads, group, earlier = tiles.shape[0], heads // keys, length - time
     row = tiles.shape[2] * NUMBER
-    of_length = (length + COLUMNS - 1) // COLUMNS * COLUMNS
-    of_width = (width + COLUMNS - 1) // COLUMNS * COLUMNS
+    of_length = whole(length, COLUMNS)
+    of_width = whole(width, COLUMNS)
     tiles_place, panels_place = tiles.ctypes.data, panels.ctypes.data
     for thread in prange(threads):
         tile, scores = tiles[thread], tiles_place + thread * tiles.shape[1] * row
@@ -232,7 +198,7 @@ def _backward(  # type: ignore[no-untyped-def]
                 for start in range(0, time, _BLOCK):
                     count = min(_BLOCK, time - start)
                     first = max(0, earlier + start - window) // COLUMNS * COLUMNS
-                    last, steps = earlier + start + count, _steps(pairs, count)
+                    last, steps = earlier + start + count, steps_of(pairs, count)
                     _panels_of_head(pairs, count, width, queries + start * q_t, q_t, False, q_along)
                     _panels_of_head(pairs, count, width, douts + start * do_t, do_t, False, do_along)
                     for t in range(start, start + count, ROWS):
@@ -243,7 +209,7 @@ def _backward(  # type: ignore[no-untyped-def]
                         _scores(
                             pairs, rows, douts + t * do_t, do_t, width, low, high, values_across, dscores, row, room
                         )
-                        wide = (high - low + COLUMNS - 1) // COLUMNS * COLUMNS
+                        wide = whole(high - low, COLUMNS)
                         for r in range(rows):
                             seen = earlier + t + r + 1
                             left, right = max(0, seen - 1 - window) - low, seen - low
@@ -256,24 +222,24 @@ def _backward(  # type: ignore[no-untyped-def]
                         out = dq + b * dq_b + head * dq_h + t * dq_t
                         _sums_of_rows(pairs, rows, low, high, dscores, row, length, width, keys_along, out, dq_t, room)
                         for key in range(low, high, COLUMNS):
-                            at, before = (key - low) * NUMBER, _steps(pairs, t - start)
+                            at, before = (key - low) * NUMBER, steps_of(pairs, t - start)
                             to = ((key - first) * steps + before * COLUMNS) * NUMBER
-                            tall = _steps(pairs, rows)
-                            _panel_of_rows(pairs, tall, scores + at, row, rows, COLUMNS, weights + to)
-                            _panel_of_rows(pairs, tall, dscores + at, row, rows, COLUMNS, dweights + to)
+                            tall = steps_of(pairs, rows)
+                            panel_of_rows(pairs, tall, scores + at, row, rows, COLUMNS, weights + to)
+                            panel_of_rows(pairs, tall, dscores + at, row, rows, COLUMNS, dweights + to)
                     for key in range(first, last, ROWS):
                         panel = key // COLUMNS * COLUMNS
                         # Tiles of queries that this panel of keys is in.
                         top = max(start, (panel - earlier) // ROWS * ROWS)
                         bottom = min(start + count, -(-(panel + COLUMNS + window - earlier) // ROWS) * ROWS)
-                        rows, at = min(ROWS, last - key), _steps(pairs, top - start) * PANEL_ROW
+                        rows, at = min(ROWS, last - key), steps_of(pairs, top - start) * PANEL_ROW
                         a = (panel - first) * steps * NUMBER + at + key % COLUMNS * NUMBER
-                        tall = _steps(pairs, bottom - top)
+                        tall = steps_of(pairs, bottom - top)
                         for column in range(0, width, COLUMNS):
                             along = column * steps * NUMBER + at
                             of_tile = width - column, 1 if key < reached else 0
                             c = dvalues + key * dv_t + column * NUMBER
-                            _multiply_panel(pairs, rows, tall, weights + a, do_along + along, c, dv_t, *of_tile)
+                            multiply_panel(pairs, rows, tall, weights + a, do_along + along, c, dv_t, *of_tile)
                             c = dkeys + key * dk_t + column * NUMBER
-                            _multiply_panel(pairs, rows, tall, dweights + a, q_along + along, c, dk_t, *of_tile)
+                            multiply_panel(pairs, rows, tall, dweights + a, q_along + along, c, dk_t, *of_tile)
                     reached = max(reached, last)

@@ -22,8 +22,7 @@ from nanochat_np.kernels.blocks import (
     pack_part,
 )
 from nanochat_np.kernels.micro_kernel import NUMBER
-from nanochat_np.kernels.packing import depth_of_step
-from nanochat_np.kernels.tiles import COLUMNS, ROWS, address
+from nanochat_np.kernels.tiles import COLUMNS, ROWS, address, steps_of, whole
 
 _SMALLEST = 64  # rows or columns of a block that are still cut
 _BLOCKS_OF_SYMMETRIC, _MOST_TO_EVEN = 4, 4  # blocks a thread
@@ -39,7 +38,7 @@ def matrix_product(
 def panels_of(y: np.ndarray) -> np.ndarray | None:
     """As `ops.matmul.panels_of`."""
     pairs = product_dtype() == "bfloat16"
-    return _panels(y, _steps(len(y), pairs), pairs) if pairs or target.has_fast_tile() else None
+    return _panels(y, pairs) if pairs or target.has_fast_tile() else None
 
 
 def stack_product(x: np.ndarray, y: np.ndarray, out: np.ndarray) -> np.ndarray:
@@ -72,7 +71,7 @@ def _matrix_product(
     if not (pairs or target.has_fast_tile()):
         return np.add(out, x @ y, out=out) if add else np.matmul(x, y, out=out)
     if b is None:
-        b = _panels(y, _steps(k, pairs), pairs)
+        b = _panels(y, pairs)
     by_rows = x.strides[1] == x.itemsize
     block = _block(m, n, is_symmetric, by_rows and not pairs)
     lanes = get_num_threads()
@@ -82,13 +81,10 @@ def _matrix_product(
     return out
 
 
-def _steps(k: int, pairs: bool) -> int:
-    return -(-k // depth_of_step("bfloat16" if pairs else "float32"))
-
-
-def _panels(y: np.ndarray, steps: int, pairs: bool) -> np.ndarray:
+def _panels(y: np.ndarray, pairs: bool) -> np.ndarray:
     """The panels of y (K, N):  (⌈N / columns⌉, steps, columns)."""
     k, n = y.shape
+    steps = steps_of(pairs, k)
     panels = empty((-(-n // COLUMNS), steps, COLUMNS), np.uint32, like=y)
     by_rows = y.strides[1] == y.itemsize
     _pack(pairs, by_rows, steps, address(y), y.strides[0 if by_rows else 1], k, n, address(panels))
@@ -111,7 +107,7 @@ def _block(m: int, n: int, is_symmetric: bool, a_is_direct: bool) -> tuple[int, 
             across += 1
         else:
             break
-    return -(-m // (down * ROWS)) * ROWS, -(-n // (across * COLUMNS)) * COLUMNS
+    return whole(-(-m // down), ROWS), whole(-(-n // across), COLUMNS)
 
 
 @njit(cache=True, parallel=True, nogil=True)

@@ -20,7 +20,7 @@ from nanochat_np.kernels.blocks import (
     multiply_block,
     pack_part,
 )
-from nanochat_np.kernels.tiles import COLUMNS
+from nanochat_np.kernels.tiles import COLUMNS, steps_of, whole
 
 _SUMS = {"reassoc", "contract"}
 
@@ -32,16 +32,11 @@ def polar_express(u: np.ndarray, polynomials: tuple[tuple[float, float, float], 
     if 2 * count < threads or not (pairs or target.has_fast_tile()):
         return reference("polar_express")(u, polynomials, tiny)
     least, lanes = min(rows, columns), min(threads, count)
-    panels = max(_whole(least, COLUMNS) * max(rows, columns), _whole(columns, COLUMNS) * least)
+    panels = max(whole(least, COLUMNS) * max(rows, columns), whole(columns, COLUMNS) * least)
     shapes = (rows, columns), (2, least, least), (panels,), (ROOM,)
     x, *spaces = (empty(shape, u.dtype, like=u) for shape in (u.shape, *((lanes, *shape) for shape in shapes)))
     _share(u, x, np.array(polynomials, u.dtype), u.dtype.type(tiny), pairs, *spaces)
     return x
-
-
-@njit
-def _whole(count, of):  # type: ignore[no-untyped-def]
-    return (count + of - 1) // of * of
 
 
 # A thread has the matrices of a lane, with room for what lies between two products.
@@ -140,7 +135,7 @@ def _product(pairs, is_symmetric, x, y, c, panels, room):  # type: ignore[no-unt
 @njit
 def _pack(pairs, by_rows, y, k, n, panels):  # type: ignore[no-untyped-def]
     """Panels of B (K, N), which is y or, if not ``by_rows``, its transpose."""
-    steps = (k + 1) // 2 if pairs else k
+    steps = steps_of(pairs, k)
     for number in range(count_of_parts(steps, n)):
         pack_part(number, pairs, by_rows, steps, y.ctypes.data, y.strides[0], k, n, panels.ctypes.data)
 

@@ -1,6 +1,7 @@
 """The tiles and panels of this CPU, for compiled code: what matrix products and attention are made of."""
 
 import numpy as np
+from numba.extending import register_jitable
 
 from nanochat_np.backend.jit import njit
 from nanochat_np.kernels import target
@@ -18,8 +19,8 @@ _pair_rows, _pair_row = (micro_kernel(_PAIRS, tile, a_is_packed=False) for tile 
 _pair_panel, _pair_panel_row = (micro_kernel(_PAIRS, tile, a_is_packed=True) for tile in (TILE, _ONE_ROW))
 
 # See `packing`.
-panel_of_rows, panel_of_columns = (pack("float32", TILE) for pack in (pack_rows, pack_columns))
-pair_panel_of_rows, pair_panel_of_columns = (pack("bfloat16", TILE) for pack in (pack_rows, pack_columns))
+_rows_of_floats, _columns_of_floats = (pack("float32", TILE) for pack in (pack_rows, pack_columns))
+_rows_of_pairs, _columns_of_pairs = (pack("bfloat16", TILE) for pack in (pack_rows, pack_columns))
 pairs_of_row = pair_row(TILE.width)
 
 
@@ -29,42 +30,61 @@ def address(x: np.ndarray) -> int:
     return found
 
 
-# The four stand written out, since Numba's cache does not find again what a factory has made.
+@register_jitable
+def whole(count, of):  # type: ignore[no-untyped-def]
+    """The multiple of ``of`` that ``count`` fits into."""
+    return (count + of - 1) // of * of
+
+
+@register_jitable
+def steps_of(pairs, depth):  # type: ignore[no-untyped-def]
+    """Of a sum over so many k.   ``pairs``: of bfloat16, here and below; otherwise of float32."""
+    return (depth + 1) // 2 if pairs else depth
+
+
 @njit
-def multiply(rows, steps, a, a_row, b, c, c_row, columns, add):  # type: ignore[no-untyped-def]
-    """A tile of float32 of which C has ``rows`` rows; ``a`` has its steps after each other.  See `micro_kernel`."""
-    if rows >= ROWS:
+def panel_of_rows(pairs, steps, x, row, depth, columns, panel):  # type: ignore[no-untyped-def]
+    """See `packing.pack_rows`."""
+    if pairs:
+        _rows_of_pairs(steps, x, row, depth, columns, panel)
+    else:
+        _rows_of_floats(steps, x, row, depth, columns, panel)
+
+
+@njit
+def panel_of_columns(pairs, steps, x, row, depth, columns, panel):  # type: ignore[no-untyped-def]
+    """See `packing.pack_columns`."""
+    if pairs:
+        _columns_of_pairs(steps, x, row, depth, columns, panel)
+    else:
+        _columns_of_floats(steps, x, row, depth, columns, panel)
+
+
+@njit
+def multiply(pairs, rows, steps, a, a_row, b, c, c_row, columns, add):  # type: ignore[no-untyped-def]
+    """A tile of which C has ``rows`` rows; ``a`` has its steps after each other.  See `micro_kernel`."""
+    if rows >= ROWS and pairs:
+        _pair_rows(steps, a, a_row, b, c, c_row, columns, add)
+    elif rows >= ROWS:
         _float_rows(steps, a, a_row, b, c, c_row, columns, add)
+    elif pairs:
+        for r in range(rows):
+            _pair_row(steps, a + r * a_row, a_row, b, c + r * c_row, c_row, columns, add)
     else:
         for r in range(rows):
             _float_row(steps, a + r * a_row, a_row, b, c + r * c_row, c_row, columns, add)
 
 
 @njit
-def multiply_panel(rows, steps, a, b, c, c_row, columns, add):  # type: ignore[no-untyped-def]
+def multiply_panel(pairs, rows, steps, a, b, c, c_row, columns, add):  # type: ignore[no-untyped-def]
     """The same with ``a`` in a panel."""
-    if rows >= ROWS:
+    if rows >= ROWS and pairs:
+        _pair_panel(steps, a, 0, b, c, c_row, columns, add)
+    elif rows >= ROWS:
         _float_panel(steps, a, 0, b, c, c_row, columns, add)
+    elif pairs:
+        for r in range(rows):
+            _pair_panel_row(steps, a + r * NUMBER, 0, b, c + r * c_row, c_row, columns, add)
     else:
         for r in range(rows):
             _float_panel_row(steps, a + r * NUMBER, 0, b, c + r * c_row, c_row, columns, add)
-
-
-@njit
-def multiply_pairs(rows, steps, a, a_row, b, c, c_row, columns, add):  # type: ignore[no-untyped-def]
-    """As `multiply`, of pairs of bfloat16."""
-    if rows >= ROWS:
-        _pair_rows(steps, a, a_row, b, c, c_row, columns, add)
-    else:
-        for r in range(rows):
-            _pair_row(steps, a + r * a_row, a_row, b, c + r * c_row, c_row, columns, add)
-
-
-@njit
-def multiply_pair_panel(rows, steps, a, b, c, c_row, columns, add):  # type: ignore[no-untyped-def]
-    """As `multiply_panel`, of pairs of bfloat16."""
-    if rows >= ROWS:
-        _pair_panel(steps, a, 0, b, c, c_row, columns, add)
-    else:
-        for r in range(rows):
-            _pair_panel_row(steps, a + r * NUMBER, 0, b, c + r * c_row, c_row, columns, add)
