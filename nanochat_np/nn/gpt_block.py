@@ -4,6 +4,7 @@ What the backward needs is kept once, and not what one cheap pass over memory ma
 and not the output, of a value embedding the tokens and not the rows, of the MLP the hidden numbers before the square.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,10 +22,15 @@ from nanochat_np.ops.norm import add_norm, add_norm_backward, mix_norm, mix_norm
 from nanochat_np.ops.residual import add_to
 from nanochat_np.ops.rotary import rotary_norm, rotary_norm_backward
 
+Attend = Callable[[Array, Array, Array, int | None], tuple[Array, Any]]
+
 
 @dataclass(frozen=True)
 class Layer:
-    """What a layer works with besides x: idx (B, T) chooses the value embeddings; cos, sin (T, D/2)."""
+    """What a layer works with besides x: idx (B, T) chooses the value embeddings; cos, sin (T, D/2).
+
+    ``attend`` is `blockwise_attention`, or what takes its place where earlier positions are kept elsewhere.
+    """
 
     w: Weights
     config: GPTConfig
@@ -33,6 +39,7 @@ class Layer:
     idx: Array
     cos: Array
     sin: Array
+    attend: Attend = blockwise_attention
 
     def name(self, part: str) -> str:
         """Full name of one of the layer's parameters."""
@@ -90,7 +97,7 @@ def _attention(layer: Layer, n: Array) -> tuple[Array, Any]:
     q, q_cache = rotary_norm(q, layer.cos, layer.sin, config.qk_scale, config.norm_eps)
     k, k_cache = rotary_norm(k, layer.cos, layer.sin, config.qk_scale, config.norm_eps)
     q, k, v = (x.swapaxes(1, 2) for x in (q, k, v))
-    o, attention_cache = blockwise_attention(q, k, v, layer.window)
+    o, attention_cache = layer.attend(q, k, v, layer.window)
     y, out_cache = linear(merge_heads(o), layer.weight("attn.c_proj"))
     return y, (value_cache, q_cache, k_cache, attention_cache, out_cache)
 
