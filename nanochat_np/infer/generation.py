@@ -64,15 +64,14 @@ class Generation:
 
     def take(self, logits: np.ndarray) -> None:
         """Add the next token, by logits (V,) float32 or float64, or end."""
-        wide = logits.astype(np.float64)
-        token = self._forced.popleft() if (forced := bool(self._forced)) else self._choose(wide)
+        token = self._forced.popleft() if (forced := bool(self._forced)) else self._choose(logits)
         if token in self._stop:
             self.finish_reason = "stop"
             return
         self.tokens.append(token)
         self.chosen.append(not forced)
         if self.sampling.logprobs is not None:
-            self.logprobs.append(_logprobs(wide, token, self.sampling.logprobs))
+            self.logprobs.append(_logprobs(logits.astype(np.float64), token, self.sampling.logprobs))
         if self._counts is not None:
             self._counts[:, token] += 1
         if self._tool is not None and not forced:

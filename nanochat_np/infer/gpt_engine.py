@@ -1,12 +1,17 @@
 """A GPT on a device that goes on with several texts at once, each in a slot of a cache."""
 
+import importlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
+from nanochat_np import kernels
 from nanochat_np.backend.arrays import to_numpy
 from nanochat_np.backend.device import Device
 from nanochat_np.backend.products import products_in
+from nanochat_np.errors import ConfigError
+from nanochat_np.infer.quantize import Quantize
 from nanochat_np.nn import gpt_decode
 from nanochat_np.nn.gpt_cache import GPTCache
 from nanochat_np.nn.gpt_config import GPTConfig
@@ -25,14 +30,25 @@ class GPTEngine:
         *,
         slots: int = 16,
         precision: str = "float32",
+        quantize: Quantize = "float32",
     ) -> None:
-        """``weights`` are copied to the device; ``precision`` is that of products: see `backend.products`."""
+        """``weights`` are copied to the device; ``precision`` is that of products: see `backend.products`.
+
+        ``quantize`` rounds the matrices to "bfloat16" or "int8", which makes decoding on a CPU faster.  Raises
+        ConfigError where that has no kernel.
+        """
         self.config, self.tokenizer, self.device, self.slots = config, tokenizer, device, slots
         self._precision = precision
         with device.active():
             self.weights = {name: device.array(values) for name, values in weights.items()}
             dtype = self.weights["transformer.wte.weight"].dtype
             self._cache = GPTCache(config, device, dtype, slots)
+        self._packed: Any = None
+        if device.index is None and dtype == np.float32 and kernels.in_use():
+            module = importlib.import_module("nanochat_np.infer.packed_gpt")  # imports Numba
+            self._packed = module.PackedGPT(config, self.weights, quantize, self._cache)
+        elif quantize != "float32":
+            raise ConfigError(f"--quantize {quantize}: only on a CPU, in float32, with compiled loops: leave it out")
 
     def begin(self, slot: int) -> None:
         """Let a slot forget its text."""
@@ -56,6 +72,8 @@ class GPTEngine:
 
     def step(self, slots: Sequence[int], tokens: Sequence[int]) -> np.ndarray:
         """Logits (B, V) after one more token of the text in each of the slots."""
+        if self._packed is not None:
+            return self._packed.step(slots, tokens)
         with self.device.active(), products_in(self._precision):
             idx = self.device.array(np.array(tokens, np.int64))
             x = gpt_decode.step(self.weights, self.config, idx, self._cache, slots)

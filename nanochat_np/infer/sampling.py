@@ -3,7 +3,7 @@
 import msgspec
 import numpy as np
 
-from nanochat_np.infer.sampler import draw, probabilities
+from nanochat_np.infer.sampler import candidates, draw
 
 
 class Sampling(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,7 +34,7 @@ class Sampling(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def choose(logits: np.ndarray, sampling: Sampling, counts: np.ndarray | None, rng: np.random.Generator) -> int:
-    """A token by its logits (V,) float64.
+    """A token by its logits (V,) float32 or float64.
 
     ``counts`` (2, V) says how often each token is in prompt and answer, and how often in the answer; only penalties
     ask for it.
@@ -47,7 +47,8 @@ def choose(logits: np.ndarray, sampling: Sampling, counts: np.ndarray | None, rn
             logits[token] += bias
     if sampling.temperature == 0:
         return int(np.argmax(logits))
-    return draw(probabilities(logits, sampling.temperature, sampling.top_k, sampling.top_p, sampling.min_p), rng)
+    found = candidates(logits, sampling.temperature, sampling.top_k, sampling.top_p, sampling.min_p)
+    return draw(*found, rng)
 
 
 def _penalised(logits: np.ndarray, sampling: Sampling, seen: np.ndarray, written: np.ndarray) -> np.ndarray:

@@ -34,7 +34,7 @@ def _rows(z, targets, cap, share, with_gradient, nll):  # type: ignore[no-untype
 
 
 @njit(cache=True, fastmath={"contract"}, error_model="numpy")
-def _tanh(y):  # type: ignore[no-untyped-def]
+def tanh(y):  # type: ignore[no-untyped-def]
     """∓e / (2 + e) with e = exp(−2|y|) − 1, which is precise for the small logits of a training's beginning as well."""
     two, zero = type(y)(2), type(y)(0)  # a plain 2 would make it all float64
     e = expm1(-abs(y + y))
@@ -55,9 +55,9 @@ def _odds(t, chosen, cap):  # type: ignore[no-untyped-def]
 @njit(cache=True, fastmath=_SUMS, error_model="numpy")
 def _row(z, target, cap, share, with_gradient):  # type: ignore[no-untyped-def]
     one, inverse = z.dtype.type(1), z.dtype.type(1) / cap
-    total, chosen = z.dtype.type(0), _tanh(z[target] * inverse)
+    total, chosen = z.dtype.type(0), tanh(z[target] * inverse)
     for v in range(z.size):
-        t = _tanh(z[v] * inverse)
+        t = tanh(z[v] * inverse)
         odds = _odds(t, chosen, cap)
         total += odds
         z[v] = odds * ((one - t) * (one + t))  # of the gradient all but what is one number for the row

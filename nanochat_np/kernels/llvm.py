@@ -12,7 +12,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-F32, I64, I32, I8, I1 = ir.FloatType(), *(ir.IntType(bits) for bits in (64, 32, 8, 1))
+F32, I64, I32, I16, I8, I1 = ir.FloatType(), *(ir.IntType(bits) for bits in (64, 32, 16, 8, 1))
 Values = list[ir.Value]
 
 
@@ -127,6 +127,11 @@ def call(builder: ir.IRBuilder, name: str, returns: ir.Type, arguments: Values) 
     """Call one of LLVM's own functions."""
     kind = ir.FunctionType(returns, [argument.type for argument in arguments])
     return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), arguments)
+
+
+def multiply_add(builder: ir.IRBuilder, x: ir.Value, y: ir.Value, sums: ir.Value) -> ir.Value:
+    """x y + sums, rounded once."""
+    return call(builder, f"llvm.fma.v{sums.type.count}f32", sums.type, [x, y, sums])
 
 
 def loop(builder: ir.IRBuilder, count: ir.Value, state: Values, body: Callable[[Values], Values]) -> Values:

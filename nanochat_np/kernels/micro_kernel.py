@@ -34,6 +34,7 @@ from nanochat_np.kernels.llvm import (
     loop,
     masked_load,
     masked_store,
+    multiply_add,
     plus,
     pointer,
     prefetch,
@@ -149,7 +150,7 @@ def _write_tile(
 
 def _float32(builder: ir.IRBuilder, sums: ir.Value, number: ir.Value, numbers: ir.Value) -> ir.Value:
     x = splat(builder, builder.bitcast(number, F32), sums.type.count)
-    return _fused_multiply_add(builder, sums, x, builder.bitcast(numbers, sums.type))
+    return multiply_add(builder, x, builder.bitcast(numbers, sums.type), sums)
 
 
 def _bfloat16(builder: ir.IRBuilder, sums: ir.Value, pair: ir.Value, pairs: ir.Value) -> ir.Value:
@@ -157,7 +158,7 @@ def _bfloat16(builder: ir.IRBuilder, sums: ir.Value, pair: ir.Value, pairs: ir.V
     low = [builder.shl(x, everywhere(pairs.type, 16)) for x in both]
     high = [builder.and_(x, everywhere(pairs.type, 0xFFFF0000)) for x in both]
     for x, y in (low, high):
-        sums = _fused_multiply_add(builder, sums, builder.bitcast(x, sums.type), builder.bitcast(y, sums.type))
+        sums = multiply_add(builder, builder.bitcast(x, sums.type), builder.bitcast(y, sums.type), sums)
     return sums
 
 
@@ -166,10 +167,6 @@ def _bfloat16_dot(builder: ir.IRBuilder, sums: ir.Value, pair: ir.Value, pairs: 
     x = splat(builder, pair, pairs.type.count)
     name = f"llvm.x86.avx512bf16.dpbf16ps.{32 * pairs.type.count}"
     return call(builder, name, sums.type, [sums, builder.bitcast(pairs, halves), builder.bitcast(x, halves)])
-
-
-def _fused_multiply_add(builder: ir.IRBuilder, sums: ir.Value, x: ir.Value, y: ir.Value) -> ir.Value:
-    return call(builder, f"llvm.fma.v{sums.type.count}f32", sums.type, [x, y, sums])
 
 
 _MULTIPLY_ADD = {"float32": _float32, "bfloat16": _bfloat16, "bfloat16_dot": _bfloat16_dot}

@@ -29,7 +29,7 @@ def rotary_norm_backward(dy: np.ndarray, cache: Any) -> np.ndarray:
 
 
 @njit(cache=True, fastmath=_SUMS)
-def _turn(x, cos, sin, y):  # type: ignore[no-untyped-def]
+def turn(x, cos, sin, y):  # type: ignore[no-untyped-def]
     """Of one head at one position.  Returns Σ y²."""
     half = cos.size
     x1, x2, y1, y2 = x[:half], x[half:], y[:half], y[half:]
@@ -42,7 +42,7 @@ def _turn(x, cos, sin, y):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, fastmath=_SUMS)
-def _dot(x, y):  # type: ignore[no-untyped-def]
+def dot(x, y):  # type: ignore[no-untyped-def]
     total = x.dtype.type(0)
     for j in range(x.size):
         total += x[j] * y[j]
@@ -65,7 +65,7 @@ def _forward(x, cos, sin, scale, eps, y, rstd):  # type: ignore[no-untyped-def]
     for n in prange(batch * time):
         b, t = n // time, n % time
         for h in range(heads):
-            total = _turn(x[b, t, h], cos[t], sin[t], y[b, t, h])
+            total = turn(x[b, t, h], cos[t], sin[t], y[b, t, h])
             r = x.dtype.type(1) / np.sqrt(total / x.dtype.type(width) + eps)
             rstd[b, t, h, 0] = r
             for j in range(width):
@@ -80,6 +80,6 @@ def _backward(dy, y, rstd, cos, sin, scale, dx):  # type: ignore[no-untyped-def]
     for n in prange(batch * time):
         b, t = n // time, n % time
         for h in range(heads):
-            share = _dot(dy[b, t, h], y[b, t, h]) / (dy.dtype.type(width) * scale * scale)
+            share = dot(dy[b, t, h], y[b, t, h]) / (dy.dtype.type(width) * scale * scale)
             factor = rstd[b, t, h, 0] * scale
             _turn_back(dy[b, t, h], y[b, t, h], share, factor, cos[t], sin[t], dx[b, t, h])

@@ -4,6 +4,8 @@ A layer that looks back over a window keeps only that window: position p lies at
 takes the place of the one that nobody will see any more.
 """
 
+import itertools
+import math
 from collections.abc import Sequence
 
 from nanochat_np.backend.arrays import Array
@@ -15,17 +17,25 @@ from nanochat_np.ops.rotary import rotary_tables
 class GPTCache:
     """Room for ``slots`` texts of up to ``sequence_len`` tokens.
 
-    ``k`` and ``v`` have an array (slots, K, R, D) a layer, R = min(window + 1, sequence_len); ``lengths`` are the
-    positions that each text has; ``before`` (slots, C) is the normalised embedding of its last token, which smear
-    reads, 0 where it has none; ``cos`` and ``sin`` (sequence_len, D/2) are the rotary tables.
+    ``k`` and ``v`` have an array (slots, K, R, D) a layer, R = min(window + 1, sequence_len), which are parts of one
+    array each, ``all_k`` and ``all_v`` (N,), in which they begin at ``starts``; ``lengths`` are the positions that each
+    text has; ``before`` (slots, C) is the normalised embedding of its last token, which smear reads, 0 where it has
+    none; ``cos`` and ``sin`` (sequence_len, D/2) are the rotary tables.
     """
 
     def __init__(self, config: GPTConfig, device: Device, dtype: str | type, slots: int) -> None:
         xp = device.xp
         self.rings = [min(window + 1, config.sequence_len) for window in config.windows()]
         shapes = [(slots, config.n_kv_head, ring, config.head_dim) for ring in self.rings]
-        self.k = [xp.zeros(shape, dtype) for shape in shapes]
-        self.v = [xp.zeros(shape, dtype) for shape in shapes]
+        *self.starts, size = itertools.accumulate(map(math.prod, shapes), initial=0)
+        self.all_k, self.all_v = xp.zeros(size, dtype), xp.zeros(size, dtype)
+        self.k, self.v = (
+            [
+                flat[start : start + math.prod(shape)].reshape(shape)
+                for start, shape in zip(self.starts, shapes, strict=True)
+            ]
+            for flat in (self.all_k, self.all_v)
+        )
         self.before = xp.zeros((slots, config.n_embd), dtype)
         tables = rotary_tables(config.sequence_len, config.head_dim, config.rope_base)
         self.cos, self.sin = (xp.asarray(table, dtype) for table in tables)

@@ -6,10 +6,19 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from nanochat_np.errors import ConfigError, InvalidTemperature
-from nanochat_np.infer.sampler import greedy, probabilities, random_sampler
+from nanochat_np.infer.sampler import candidates, greedy, random_sampler
 from tests.strategies import few
 
 logits = st.lists(st.integers(-30, 30).map(lambda n: n / 8), min_size=1, max_size=7).map(np.array)
+
+
+def probabilities(z, *args, **named):
+    """Of all tokens, (V,)."""
+    p = np.zeros(len(z))
+    tokens, p_of_tokens = candidates(z, *args, **named)
+    assert (np.diff(tokens) > 0).all()
+    p[tokens] = p_of_tokens
+    return p
 
 
 def by_hand(z, temperature, top_k, top_p):
@@ -44,6 +53,8 @@ def test_known_values():
     np.testing.assert_allclose(probabilities(z, 1.0, top_p=0.8), [0.5 / 3.5, 2 / 3.5, 1 / 3.5, 0])
     np.testing.assert_allclose(probabilities(z, 1.0, top_k=3, top_p=0.5), [0, 1, 0, 0])  # 4/7 of what top-k left
     np.testing.assert_array_equal(probabilities(np.zeros(2), 1.0, top_p=0.5), [1, 0])  # the first half is enough
+    np.testing.assert_allclose(probabilities(z, 1.0, min_p=0.5), [0, 2 / 3, 1 / 3, 0])
+    np.testing.assert_allclose(probabilities(z, 1.0, min_p=0.51), [0, 1, 0, 0])
 
 
 @pytest.mark.parametrize("temperature", [1e-300, 1e-9, 1e-3])
