@@ -34,6 +34,17 @@ class PromptTooLong(ConfigError):
         )
 
 
+class MessageTooLong(ConfigError):
+    """A message, together with the system's, of more tokens than the model's context has room for."""
+
+    def __init__(self, tokens: int, room: int) -> None:
+        self.tokens = tokens
+        self.room = room
+        super().__init__(
+            f"the message, with the system's, takes {tokens} tokens and there is room for {room}: shorten it"
+        )
+
+
 class DataError(NanochatError):
     """A corpus, a file or a text cannot be used."""
 
