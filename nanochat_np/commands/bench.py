@@ -21,7 +21,8 @@ _MODEL = {
 FLAGS = {
     "lab": {"repeats", "device", "out"},
     "train": _MODEL | {"batch_size", "steps", "recompute", "device", "out"},
-    "infer": _MODEL | {"prompt_tokens", "new_tokens", "repeats", "device", "out"},
+    "infer": _MODEL
+    | {"prompt_tokens", "new_tokens", "texts", "temperature", "top_k", "quantize", "repeats", "device", "out"},
     "gemm": {"n_embd", "max_seq_len", "vocab_size", "batch_size", "repeats", "device", "out"},
 }
 

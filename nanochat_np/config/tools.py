@@ -49,7 +49,7 @@ class BenchConfig(BenchModel, frozen=True, kw_only=True):
     Examples:
       python -m nanochat_np bench lab --repeats 9 --device auto
       python -m nanochat_np bench train --n-layer 6 --n-head 3 --n-embd 384 --batch-size 4 --vocab-size 32768
-      python -m nanochat_np bench infer --prompt-tokens 256
+      python -m nanochat_np bench infer --prompt-tokens 256 --texts 1,16 --quantize int8
       python -m nanochat_np bench gemm --n-embd 768
     """
 
@@ -63,7 +63,15 @@ class BenchConfig(BenchModel, frozen=True, kw_only=True):
         bool, Meta(description="train: keep less for the backward pass and compute it again: less memory, more time")
     ] = False
     prompt_tokens: Annotated[int, Meta(ge=2, description="infer: tokens of the prompt")] = 128
-    new_tokens: Annotated[int, Meta(ge=1, description="infer: tokens to generate after it")] = 16
+    new_tokens: Annotated[int, Meta(ge=1, description="infer: tokens to write after it")] = 64
+    texts: Annotated[
+        tuple[Positive, ...], Meta(min_length=1, description="infer: how many texts to write at a time")
+    ] = (1, 16)
+    temperature: Annotated[float, Meta(ge=0, description="infer: randomness of tokens; 0 takes the likeliest")] = 0.0
+    top_k: Annotated[int, Meta(ge=0, description="infer: draw among so many; 0 is all")] = 0
+    quantize: Annotated[
+        Literal["float32", "bfloat16", "int8"], Meta(description="infer: matrices for decoding, on the CPU")
+    ] = "float32"
     repeats: Annotated[
         int, Meta(ge=1, description="lab, infer, gemm: timed repeats of each case; the median is reported")
     ] = 5

@@ -1,39 +1,49 @@
-"""Inference of the GPT on random tokens: reading a prompt, and generating after it."""
+"""Inference of the GPT on random tokens: reading a prompt, and writing after it, one text or several at a time."""
 
-from nanochat_np.backend.arrays import Array
-from nanochat_np.backend.device import Device
+import time
+from collections.abc import Sequence
+
 from nanochat_np.backend.random import stream
 from nanochat_np.experiments.bench_model import SEED
 from nanochat_np.experiments.timing import Work, repeated
-from nanochat_np.nn import gpt
-from nanochat_np.nn.gpt_config import GPTConfig
+from nanochat_np.infer.generation import Generation
+from nanochat_np.infer.gpt_engine import GPTEngine
+from nanochat_np.infer.sampling import Sampling
 
-KV_CACHE = False  # a token that is generated costs a forward pass over all before it
+PREFILL = "prefill"
 
 
 def inference_works(
-    weights: dict[str, Array], model: GPTConfig, prompt_tokens: int, new_tokens: int, device: Device
+    engine: GPTEngine, prompt_tokens: int, new_tokens: int, rows: Sequence[int], sampling: Sampling
 ) -> dict[str, Work]:
-    """``prefill``: the logits of a prompt, one row, at every position; ``generation``: the likeliest tokens after it.
+    """PREFILL: the logits after a prompt; ``decode N``: so many new tokens of each of N texts, with their choice.
 
-    The time to generate includes that of the prompt.
+    The engine needs a slot more than there are texts, for the prompt that they begin with.
     """
-    prompt = stream(SEED, "sampling").integers(0, model.vocab_size, (1, prompt_tokens), dtype="int32")
+    prompt = stream(SEED, "sampling").integers(0, engine.config.vocab_size, prompt_tokens).tolist()
+    kept = engine.slots - 1
 
     def prefill() -> None:
-        gpt.logits(weights, model, device.array(prompt))
-        device.synchronize()
+        engine.begin(kept)
+        engine.extend(kept, prompt)
 
-    def generation() -> None:
-        row = device.array(prompt)
-        for _ in range(new_tokens):
-            token = gpt.logits(weights, model, row)[:, -1:].argmax(-1)
-            row = device.xp.concatenate([row, token.astype(row.dtype)], axis=1)
-        device.synchronize()
+    def decode(texts: int) -> Work:
+        def work(count: int) -> float:
+            seconds = 0.0
+            for _ in range(count):
+                for slot in range(texts):
+                    engine.copy(kept, slot)
+                answers = [Generation(prompt, sampling, stop=(), sample=slot) for slot in range(texts)]
+                tokens = prompt[:1] * texts
+                begin = time.perf_counter()
+                for _ in range(new_tokens):
+                    for answer, logits in zip(answers, engine.step(range(texts), tokens), strict=True):
+                        answer.take(logits)
+                    tokens = [answer.tokens[-1] for answer in answers]
+                seconds += time.perf_counter() - begin
+            return seconds
 
-    return {"prefill": repeated(prefill), "generation": repeated(generation)}
+        return work
 
-
-def weight_bytes(weights: dict[str, Array]) -> int:
-    """Memory of the parameters."""
-    return sum(values.nbytes for values in weights.values())
+    prefill()
+    return {PREFILL: repeated(prefill)} | {f"decode {texts}": decode(texts) for texts in rows}

@@ -10,10 +10,11 @@ from nanochat_np.backend.device import Device
 from nanochat_np.backend.products import product_dtype
 from nanochat_np.commands import bench, bench_gemm, bench_train
 from nanochat_np.experiments import bench_memory, bench_products, bench_steps
-from nanochat_np.experiments.bench_inference import inference_works, weight_bytes
+from nanochat_np.experiments.bench_inference import PREFILL, inference_works
 from nanochat_np.experiments.bench_model import initial_weights
 from nanochat_np.experiments.bench_products import layers, product_works
 from nanochat_np.experiments.bench_steps import StepTimes, figures, step_times
+from nanochat_np.infer.sampling import Sampling
 from nanochat_np.kernels import reference_only
 from nanochat_np.nn import gpt
 from nanochat_np.nn.gpt_config import GPTConfig, flops_per_token, scaling_counts
@@ -99,39 +100,51 @@ def test_steps_are_whole_steps_on_other_tokens_each(monkeypatch):
 
 def test_inference_figures_belong_together(lab, tmp_path):
     out = tmp_path / "bench"
-    flags = [
-        "--dtype=float64",
-        "--prompt-tokens=8",
-        "--new-tokens=2",
-        "--repeats=3",
-        "--quiet",
-        "--json",
-        f"--out={out}",
-    ]
-    summary = lab("bench", "infer", *SMALL, *flags).summary
+    flags = ["--prompt-tokens=8", "--new-tokens=2", "--repeats=3", "--texts=1,3", "--quiet", "--json", f"--out={out}"]
+    summary = lab("bench", "infer", *SMALL, *flags, "--quantize=int8").summary
     assert json.loads((out / "summary.json").read_text()) == summary
-    assert summary["kv_cache"] is False
     median = {name: statistics.median(seconds) for name, seconds in summary["seconds"].items()}
-    assert summary["prefill_tokens_per_sec"] == pytest.approx(8 / median["prefill"])
-    assert summary["generation_tokens_per_sec"] == pytest.approx(2 / median["generation"])
-    assert summary["ms_per_token"] == pytest.approx(1e3 * median["generation"] / 2)
-    assert summary["weight_mib"] == pytest.approx(8 * PARAMETERS / 2**20)
+    assert summary["prefill_ms"] == pytest.approx(1e3 * median[PREFILL])
+    assert summary["prefill_tokens_per_sec"] == pytest.approx(8 / median[PREFILL])
+    assert summary["ms_per_step"]["3"] == pytest.approx(1e3 * median["decode 3"] / 2)
+    assert summary["tokens_per_sec"] == {
+        "1": pytest.approx(2 / median["decode 1"]),
+        "3": pytest.approx(6 / median["decode 3"]),
+    }
     assert "more than --max-seq-len 16 together" in lab("bench", "infer", *SMALL, "--prompt-tokens=15").error(1)
 
 
-def test_generation_looks_at_all_tokens_so_far(monkeypatch):
-    rows = []
-    logits = gpt.logits
-    monkeypatch.setattr(gpt, "logits", lambda w, config, idx: (rows.append(idx), logits(w, config, idx))[1])
-    weights = initial_weights(MODEL, "float32", Device())
-    assert weight_bytes(weights) == 4 * PARAMETERS
-    works = inference_works(weights, MODEL, 5, 3, Device())
-    works["prefill"](2)
-    assert [row.shape for row in rows] == [(1, 5)] * 2
-    works["generation"](1)
-    assert [row.shape for row in rows[2:]] == [(1, 5), (1, 6), (1, 7)]
-    expected = logits(weights, MODEL, rows[3])[0, -1].argmax()
-    assert rows[4][0, -1] == expected
+class Recorded:
+    """An engine that says the token after the last one is the likeliest."""
+
+    config, slots = MODEL, 4
+
+    def __init__(self):
+        self.calls = []
+
+    def begin(self, slot):
+        self.calls.append(("begin", slot))
+
+    def extend(self, slot, tokens):
+        self.calls.append(("extend", slot, len(tokens)))
+
+    def copy(self, source, target):
+        self.calls.append(("copy", source, target))
+
+    def step(self, slots, tokens):
+        self.calls.append(("step", list(slots), tokens))
+        return np.eye(MODEL.vocab_size)[(np.array(tokens) + 1) % MODEL.vocab_size]
+
+
+def test_texts_begin_with_the_prompt_and_go_on_with_what_was_written():
+    engine = Recorded()
+    works = inference_works(engine, 5, 3, [2], Sampling(temperature=0.0))
+    assert engine.calls == [("begin", 3), ("extend", 3, 5)]
+    works["decode 2"](1)
+    copies, steps = engine.calls[2:4], engine.calls[4:]
+    assert copies == [("copy", 3, 0), ("copy", 3, 1)]
+    first = steps[0][2][0]
+    assert [tokens for _, _, tokens in steps] == [[(first + k) % MODEL.vocab_size] * 2 for k in range(3)]
 
 
 @pytest.mark.parametrize("action", ["train", "infer"])
@@ -142,7 +155,9 @@ def test_the_precision_of_products_is_that_of_the_flag(lab, monkeypatch, action,
     monkeypatch.setattr(matmul, "_SURELY_SMALL", 0)
     small = ("--n-layer=1", "--n-head=2", "--n-embd=32", "--max-seq-len=16", "--vocab-size=40")
     own = (
-        ("--batch-size=1", "--steps=1") if action == "train" else ("--prompt-tokens=4", "--new-tokens=2", "--repeats=1")
+        ("--batch-size=1", "--steps=1")
+        if action == "train"
+        else ("--prompt-tokens=4", "--new-tokens=2", "--repeats=1", "--texts=1")
     )
     flags = (*small, *own, "--dtype=bfloat16", "--quiet", "--json", f"--out={tmp_path / 'out'}")
     with reference_only():
