@@ -42,6 +42,12 @@ class Conversation(msgspec.Struct, frozen=True):
     messages: tuple[Message, ...]
 
 
+def parsed(conversation: object) -> Conversation:
+    """The record of ``{"messages": [{"role", "content"}, ...]}``.  Raises DataError as `render_conversation` does."""
+    _turns(conversation)
+    return msgspec.convert(conversation, Conversation)
+
+
 def render_conversation(
     tokenizer: BpeTokenizer, conversation: object, max_tokens: int = MAX_TOKENS
 ) -> tuple[Ids, npt.NDArray[np.bool_]]:
