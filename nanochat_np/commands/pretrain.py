@@ -1,28 +1,24 @@
 """``pretrain``: a GPT from nothing, or what would follow from the flags."""
 
-import contextlib
 import time
 
 import msgspec
 
 from nanochat_np.backend.device import select_device
-from nanochat_np.command_line.console import out, progress
-from nanochat_np.commands.run_path import require_free, run_path
+from nanochat_np.command_line.console import out
+from nanochat_np.commands import stage_run
+from nanochat_np.commands.run_path import run_path
+from nanochat_np.commands.stage_run import run_stage
 from nanochat_np.config import PretrainConfig
 from nanochat_np.errors import ConfigError
-from nanochat_np.experiments.curves import can_plot
-from nanochat_np.experiments.loss_plot import plot_losses
 from nanochat_np.nn.gpt_config import scaling_counts
 from nanochat_np.train import plan as plans
 from nanochat_np.train.footprint import gpt_step_parts
 from nanochat_np.train.interrupts import stop_at_once
-from nanochat_np.train.loop import one_line
 from nanochat_np.train.pretrain_run import prepare, pretrain
 from nanochat_np.train.resume import resumed_config
-from nanochat_np.train.run_folder import RunFolder, new_path
+from nanochat_np.train.run_folder import RunFolder
 from nanochat_np.train.summary import PretrainSummary
-
-PLOT = "loss.png"
 
 
 class DryRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,18 +64,7 @@ def run(config: PretrainConfig, given: frozenset[str]) -> PretrainSummary | DryR
             found = _derived(settings)
             out(_table(found))
             return found
-        require_free(path, config.resume)
-        with contextlib.ExitStack() as stack:
-            shown = stack.enter_context(progress(0, settings.quiet))
-            if config.resume and not saved:
-                shown.note(f"nothing to go on with in {path}: starting at step 0")
-            prepared = prepare(settings, path if saved else None, shown)
-            shown.total = prepared.plan.horizon.iterations
-            folder = stack.enter_context(RunFolder(path or new_path(f"d{settings.depth}")))
-            require_free(path, config.resume)  # once more: another process may have begun while this one prepared
-            summary = pretrain(prepared, folder, shown, started)
-            if can_plot():
-                plot_losses(folder.path / PLOT, folder.path / "metrics.jsonl", f"depth {summary.depth}, {summary.data}")
+        summary = run_stage(settings, saved is not None, path, f"d{settings.depth}", started, prepare, pretrain)
         out(report(summary))
     return summary
 
@@ -144,16 +129,10 @@ def _table(found: DryRun) -> str:
 def report(summary: PretrainSummary) -> str:
     """What a person wants to know of a run that ended."""
     s = summary
-    share = "" if s.mfu is None else f", {100 * s.mfu:.0f} % of the peak"
     lines = [
-        f"depth {s.depth} on {s.data}: {s.params:,} parameters, {s.steps:,} steps of {s.tokens_per_step:,} tokens in "
-        f"{s.train_seconds:.1f} s ({s.tokens_per_sec:,.0f} tokens/s on {s.device}{share})",
-        f"validation {s.val_loss:.4f} nats a token, {s.val_bpb:.4f} bits per byte (least {s.min_val_bpb:.4f})",
-        *(["", "it writes:"] if s.samples else []),
-        *(f"  {one_line(prompt, text)}" for prompt, text in s.samples.items()),
-        "",
-        f"files   {s.out}",
+        *stage_run.report(summary),
         f"next    python -m nanochat_np pretrain --resume --out {s.out} --num-iterations {2 * max(s.steps, 1)}",
+        f"        python -m nanochat_np midtrain --base {s.out}",
         f"        python -m nanochat_np export --checkpoint {s.out} --out exported --format upstream",
     ]
     return "\n".join(lines)

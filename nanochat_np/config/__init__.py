@@ -7,6 +7,7 @@ help.  A field that is ``None`` has a default that depends on others; ``resolved
 """
 
 from nanochat_np.config.common import Common, Count, DeviceName, Folder, Positive
+from nanochat_np.config.fine_tuning import FineTuneConfig, MidtrainConfig, SftConfig
 from nanochat_np.config.interop import ExportConfig, ImportConfig
 from nanochat_np.config.lab import (
     LEARNING_RATES,
@@ -21,7 +22,8 @@ from nanochat_np.config.lab import (
     TrainConfig,
     refuse_idle,
 )
-from nanochat_np.config.pretrain import PretrainConfig, Sink
+from nanochat_np.config.pretrain import PretrainConfig
+from nanochat_np.config.stage import Sink
 from nanochat_np.config.text import DataConfig, TokenizerConfig
 from nanochat_np.config.tools import BenchConfig, DoctorConfig
 
@@ -37,15 +39,18 @@ __all__ = [
     "DoctorConfig",
     "Dtype",
     "ExportConfig",
+    "FineTuneConfig",
     "Folder",
     "ImportConfig",
     "Learning",
+    "MidtrainConfig",
     "ModelKind",
     "Optimizer",
     "Positive",
     "Precision",
     "PretrainConfig",
     "SampleConfig",
+    "SftConfig",
     "Sink",
     "TokenizerConfig",
     "TrainConfig",

@@ -17,10 +17,26 @@ from nanochat_np.config.common import (
     Resume,
     spelled_out,
 )
+from nanochat_np.config.stage import (
+    ConfigFile,
+    Derived,
+    EvalEvery,
+    FinalLrFrac,
+    GradClip,
+    Keep,
+    Recompute,
+    ResumeFromStep,
+    RunName,
+    SampleEvery,
+    SampleTokens,
+    SaveEvery,
+    Seed,
+    Sinks,
+    StageDtype,
+    WarmupSteps,
+)
 
 Architecture = Literal["current", "classic"]
-Sink = Literal["tensorboard", "wandb", "trackio"]
-Derived = Annotated[int, Meta(ge=-1)]
 
 
 class PretrainData(Common, frozen=True, kw_only=True):
@@ -79,18 +95,10 @@ class PretrainTraining(PretrainModel, frozen=True, kw_only=True):
         Derived,
         Meta(description="tokens of an optimizer step; -1: by the scaling law (4096 for a built-in text)"),
     ] = -1
-    recompute: Annotated[
-        bool, Meta(description="keep less for the backward pass and compute it again: less memory, more time")
-    ] = False
-    seed: Annotated[int, Meta(ge=0, description="seed of every random stream")] = 42
+    recompute: Recompute = False
+    seed: Seed = 42
     device: DeviceName = "auto"
-    dtype: Annotated[
-        Literal["auto", "float32", "float64", "bfloat16", "bf16"],
-        Meta(
-            description="precision; bfloat16 (bf16) is of products alone; auto: that on a CPU with AVX512-BF16, else "
-            "float32"
-        ),
-    ] = "auto"
+    dtype: StageDtype = "auto"
 
 
 class PretrainOptimizer(PretrainTraining, frozen=True, kw_only=True):
@@ -109,41 +117,35 @@ class PretrainOptimizer(PretrainTraining, frozen=True, kw_only=True):
         float, Meta(description="multiplies all rates, after the scaling law; -1: 1, and 6 for a built-in text")
     ] = -1.0
     weight_decay: Annotated[float, Meta(ge=0, description="cautious decay of the layers' matrices, at depth 12")] = 0.28
-    grad_clip: Annotated[float, Meta(ge=0, description="clip the global gradient norm to this; 0 is off")] = 0.0
+    grad_clip: GradClip = 0.0
 
 
 class PretrainSchedule(PretrainOptimizer, frozen=True, kw_only=True):
     """Schedule."""
 
-    warmup_steps: Annotated[int, Meta(ge=0, description="steps of linear warmup from 0")] = 40
+    warmup_steps: WarmupSteps = 40
     warmdown_ratio: Annotated[float, Meta(ge=0, le=1, description="share of the steps, the last, that warm down")] = (
         0.65
     )
-    final_lr_frac: Annotated[float, Meta(ge=0, le=1, description="rate at the end, as a share of its peak")] = 0.05
+    final_lr_frac: FinalLrFrac = 0.05
 
 
 class PretrainRun(PretrainSchedule, frozen=True, kw_only=True):
     """Run."""
 
-    eval_every: Annotated[int, Meta(ge=-1, description="validate every so many steps; 0 is only at the end")] = 250
+    eval_every: EvalEvery = 250
     eval_tokens: Annotated[
         Derived, Meta(description="tokens of a validation; -1: about all, at most 2**25 on a GPU, 2**17 on a CPU")
     ] = -1
-    sample_every: Annotated[int, Meta(ge=-1, description="write samples every so many steps; 0 is only at the end")] = (
-        2000
-    )
-    sample_tokens: Annotated[int, Meta(ge=0, description="tokens of a sample; 0 is no samples")] = 32
-    save_every: Annotated[int, Meta(ge=-1, description="save every so many steps; 0 is only at the end")] = 250
-    keep: Annotated[int, Meta(ge=0, description="checkpoints to keep, the newest; 0 is all")] = 2
+    sample_every: SampleEvery = 2000
+    sample_tokens: SampleTokens = 32
+    save_every: SaveEvery = 250
+    keep: Keep = 2
     out: Annotated[Folder | None, Meta(description="folder of the run (default: results/dDEPTH_TIME)")] = None
     resume: Resume = False
-    resume_from_step: Annotated[
-        int, Meta(ge=-1, description="go on from the checkpoint of this step and remove newer ones; -1 is the newest")
-    ] = -1
-    sinks: Annotated[
-        tuple[Sink, ...], Meta(description="where metrics go besides metrics.jsonl: tensorboard, wandb, trackio")
-    ] = ()
-    run: Annotated[str, Meta(description="name of the run at the sinks (default: that of its folder)")] = ""
+    resume_from_step: ResumeFromStep = -1
+    sinks: Sinks = ()
+    run: RunName = ""
     memory_guard_ratio: MemoryGuardRatio = 1.5
     memory_guard_window: MemoryGuardWindow = 10
 
@@ -158,9 +160,7 @@ class PretrainConfig(PretrainRun, frozen=True, kw_only=True):
       python -m nanochat_np pretrain --resume --out results/d12
     """
 
-    config: Annotated[
-        Folder | None, Meta(description="TOML file with flags in sections; what the command line says wins")
-    ] = None
+    config: ConfigFile = None
     dry_run: Annotated[bool, Meta(description="show what follows from the flags, and begin nothing")] = False
 
     def __post_init__(self) -> None:

@@ -57,7 +57,7 @@ def packed_batches(
     With the ``state`` of a position, the batches that followed it follow again, the same. Raises DataError for data
     that cannot be read or is none, and what `Position.of` raises.
     """
-    waiting = Waiting()
+    waiting: Waiting[Document] = Waiting()
     place: Place | None = None
     if state is not None:
         saved = Position.of(state, files, rank, world_size)

@@ -2,7 +2,7 @@
 
 from bisect import bisect_right, insort
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -24,40 +24,59 @@ class Document(NamedTuple):
     tokens: npt.NDArray[np.int32]
 
 
-class Waiting:
-    """Documents that wait for a place in a row."""
+class Piece(Protocol):
+    """What takes so many places of a row."""
+
+    @property
+    def length(self) -> int: ...
+
+    @property
+    def reference(self) -> Any: ...
+
+
+P = TypeVar("P", bound=Piece)
+
+
+class Waiting(Generic[P]):
+    """Pieces that wait for a place in a row."""
 
     def __init__(self) -> None:
-        self._documents: dict[int, Document] = {}  # by number of arrival, ascending
+        self._pieces: dict[int, P] = {}  # by number of arrival, ascending
         self._arrivals = 0
-        # Ascending (length, -arrival): of equally long documents the last is the one that came first.
+        # Ascending (length, -arrival): of equally long pieces the last is the one that came first.
         self._by_length: list[tuple[int, int]] = []
 
     def __len__(self) -> int:
-        return len(self._documents)
+        return len(self._pieces)
 
-    def add(self, document: Document) -> None:
-        self._documents[self._arrivals] = document
-        insort(self._by_length, (document.length, -self._arrivals))
+    def add(self, piece: P) -> None:
+        self._pieces[self._arrivals] = piece
+        insort(self._by_length, (piece.length, -self._arrivals))
         self._arrivals += 1
 
-    def take(self, room: int) -> Document:
-        """Remove and return the longest document of at most ``room`` tokens, or the shortest where none fits.
+    def take_fitting(self, room: int) -> P | None:
+        """Remove and return the longest piece of at most ``room`` places, or None where none fits.
 
         Of equally long ones it is the one that came first.
         """
         end = bisect_right(self._by_length, (room, 0))
         if end == 0:
-            end = bisect_right(self._by_length, (self._by_length[0][0], 0))
+            return None
         _, arrival = self._by_length.pop(end - 1)
-        return self._documents.pop(-arrival)
+        return self._pieces.pop(-arrival)
 
-    def references(self) -> tuple[Reference, ...]:
-        """Of all documents, in the order in which they came."""
-        return tuple(document.reference for document in self._documents.values())
+    def take(self, room: int) -> P:
+        """`take_fitting`, or the shortest where none fits."""
+        found = self.take_fitting(room) or self.take_fitting(self._by_length[0][0])
+        assert found is not None
+        return found
+
+    def references(self) -> tuple[Any, ...]:
+        """Of all pieces, in the order in which they came."""
+        return tuple(piece.reference for piece in self._pieces.values())
 
 
-def fill(rows: npt.NDArray[np.int32], waiting: Waiting, top_up: Callable[[], None]) -> None:
+def fill(rows: npt.NDArray[np.int32], waiting: Waiting[Document], top_up: Callable[[], None]) -> None:
     """Fill ``rows`` (B, R), one after the other, with documents end to end, ``top_up`` being called before each.
 
     A document that does not fit into what is left of its row is cropped, and the rest of it is lost: with best fit that

@@ -1,6 +1,6 @@
-"""Parquet files of one text column: the only place that knows pyarrow."""
+"""Parquet files, of one text column or of records: the only place that knows pyarrow."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -58,6 +58,17 @@ class ParquetFile:
             raise DataError(
                 f"{self.path}: has no column {self._column} of strings: it has {', '.join(strings) or 'none at all'}"
             )
+
+
+def rows(path: Path, columns: Collection[str]) -> Iterator[dict[str, Any]]:
+    """Each row of a file as a dict of those of ``columns`` that the file has.  Raises DataError for a damaged file."""
+    parquet = require_pyarrow().parquet
+    with _damage(str(path)):
+        file = parquet.ParquetFile(path, page_checksum_verification=True)
+    with file, _damage(str(path)):
+        present = [name for name in file.schema_arrow.names if name in columns]
+        for group in range(file.num_row_groups):
+            yield from file.read_row_group(group, columns=present, use_threads=False).to_pylist()
 
 
 @contextmanager

@@ -5,6 +5,7 @@ import os
 import sysconfig
 import warnings
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from nanochat_np.errors import DataError
@@ -15,6 +16,7 @@ _NAMED = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 _BRANCHES = ("body", "orelse", "handlers", "finalbody")  # definitions stand in if and try as well
 
 
+@cache
 def stdlib_docs(folder: Path | None = None) -> tuple[str, ...]:
     """A document for each module with docstrings, sorted by path; each docstring under the name of what it describes.
 

@@ -15,7 +15,7 @@ def validate_packed(
     byte_lengths: np.ndarray,
     observe: Callable[[], None] = lambda: None,
 ) -> Validation:
-    """Mean loss of the targets of all batches, and their bits per byte.
+    """Mean loss of the targets of all batches, and their bits per byte; a target of -1 is none.
 
     ``losses`` takes inputs and targets (B, T) and gives the cross-entropy of each target in nats, (B, T);
     ``byte_lengths`` (V,) is 0 for special tokens, which bits per byte leave out.  ``observe`` is called after each
@@ -23,6 +23,7 @@ def validate_packed(
     """
     tally = Tally()
     for inputs, targets in batches:
-        tally.add(losses(inputs, targets).reshape(-1), byte_lengths[targets.reshape(-1)])
+        chosen = targets >= 0
+        tally.add(losses(inputs, targets)[chosen], byte_lengths[targets[chosen]])
         observe()
     return tally.result()

@@ -3,7 +3,7 @@
 import hashlib
 import itertools
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -61,10 +61,13 @@ class BpeTokenizer:
         What looks like a special token is text like any other.  Raises DataError for half of a surrogate pair, which
         is no character.
         """
-        _require_characters(text)
         before, after = ([] if token is None else [token] for token in (prepend, append))
-        parts = itertools.chain([before], map(self._encoding.encode_ordinary, pieces(text)), [after])
+        parts = itertools.chain([before], self._encoded(text), [after])
         return np.concatenate([np.fromiter(part, np.int32) for part in parts])
+
+    def ids(self, text: str) -> list[int]:
+        """What ``encode`` gives, for short texts: a list is made sooner than an array."""
+        return list(itertools.chain.from_iterable(self._encoded(text)))
 
     def encode_batch(
         self, texts: Iterable[str], prepend: int | None = None, append: int | None = None, threads: int | None = None
@@ -83,6 +86,10 @@ class BpeTokenizer:
         else:
             list(_pool(step).map(encode_every, range(step)))
         return encoded
+
+    def _encoded(self, text: str) -> Iterator[list[int]]:
+        _require_characters(text)
+        return map(self._encoding.encode_ordinary, pieces(text))
 
     def decode(self, ids: npt.ArrayLike) -> str:
         """The text of ``ids``: what ``encode`` was given, exactly; special tokens by name, no UTF-8 as U+FFFD.

@@ -42,6 +42,12 @@ class Conversation(msgspec.Struct, frozen=True):
     messages: tuple[Message, ...]
 
 
+def parsed(conversation: object) -> Conversation:
+    """The record of ``{"messages": [{"role", "content"}, ...]}``.  Raises DataError as `render_conversation` does."""
+    _turns(conversation)
+    return msgspec.convert(conversation, Conversation)
+
+
 def render_conversation(
     tokenizer: BpeTokenizer, conversation: object, max_tokens: int = MAX_TOKENS
 ) -> tuple[Ids, npt.NDArray[np.bool_]]:
@@ -72,24 +78,27 @@ class _Turn(NamedTuple):
 
 
 def _rendered(tokenizer: BpeTokenizer, turns: list[_Turn], max_tokens: int) -> tuple[Ids, npt.NDArray[np.bool_]]:
-    spans = list(_spans(tokenizer, turns))
-    mask = np.repeat([learnt for _, learnt in spans], [len(ids) for ids, _ in spans])
-    return np.concatenate([ids for ids, _ in spans])[:max_tokens], mask[:max_tokens]
+    tokens: list[int] = []
+    mask: list[bool] = []
+    for ids, learnt in _spans(tokenizer, turns):
+        tokens += ids
+        mask += [learnt] * len(ids)
+    return np.array(tokens[:max_tokens], np.int32), np.array(mask[:max_tokens], np.bool_)
 
 
-def _spans(tokenizer: BpeTokenizer, turns: list[_Turn]) -> Iterator[tuple[Ids, bool]]:
+def _spans(tokenizer: BpeTokenizer, turns: list[_Turn]) -> Iterator[tuple[list[int], bool]]:
     """Ids that belong together, and whether they are learnt."""
     ids = tokenizer.special_ids
-    yield np.array([tokenizer.bos], np.int32), False
+    yield [tokenizer.bos], False
     for role, parts in turns:
         if role == "user":
-            yield tokenizer.encode(parts[0].text, ids[special.USER_START], ids[special.USER_END]), False
+            yield [ids[special.USER_START], *tokenizer.ids(parts[0].text), ids[special.USER_END]], False
             continue
-        yield np.array([ids[special.ASSISTANT_START]], np.int32), False
+        yield [ids[special.ASSISTANT_START]], False
         for part in parts:
-            start, end = (ids[name] for name in _FRAMES[part.type]) if part.type in _FRAMES else (None, None)
-            yield tokenizer.encode(part.text, start, end), part.type != "python_output"
-        yield np.array([ids[special.ASSISTANT_END]], np.int32), True
+            start, end = ([ids[name]] for name in _FRAMES[part.type]) if part.type in _FRAMES else ([], [])
+            yield [*start, *tokenizer.ids(part.text), *end], part.type != "python_output"
+        yield [ids[special.ASSISTANT_END]], True
 
 
 _FRAMES = {

@@ -57,27 +57,32 @@ class GPTTrainer:
         momentum: float,
         decay_multiplier: float,
     ) -> tuple[float, float]:
-        """One update from batches of inputs and targets (B, T).
+        """One update from batches of inputs and targets (B, T), -1 where nothing is to be predicted.
 
-        Returns the mean loss before it, in nats a token, and the norm of the gradient before clipping.  The batches are
-        of one size with every position a target, so that the mean of their gradients is the gradient of all.
+        Returns the mean loss of the targets before it, in nats a token, and the norm of the gradient before clipping.
+        Each batch weighs as much as it has targets, so that the gradient is that of the mean over those of all; one
+        that has none is passed over.  Raises ValueError where no batch has any.
         """
+        counts = [int((targets >= 0).sum()) for _, targets in batches]
+        parts = [(*batch, count / sum(counts)) for batch, count in zip(batches, counts, strict=True) if count]
+        if not parts:
+            raise ValueError("no position of a step is to be predicted")
         with self.device.active(), _told_of_memory(self.device), products_in(self._precision):
             gradient = self._gradient
-            gradient.clear([inputs for inputs, _ in batches])
+            gradient.clear([inputs for inputs, _, _ in parts])
             total: Array = 0.0
-            for inputs, targets in batches:
+            for inputs, targets, share in parts:
                 idx, wanted = self.device.array(inputs), self.device.array(targets)
                 given = self.weights, self.config, idx, wanted, gradient.arrays
-                loss, cache = gpt.forward(*given, 1 / len(batches), self._recompute)
+                loss, cache = gpt.forward(*given, share, self._recompute)
                 gpt.backward(cache, gradient.arrays, self.device.array(gradient.places(inputs)))
                 del cache  # before the next forward pass needs the memory
-                total = total + loss
+                total = total + loss * share
             norm = global_norm(gradient.arrays)
             scale = float(clip_scale(norm, self._grad_clip))
             multipliers = lr_multiplier, momentum, decay_multiplier
             self.optimizer.step(gradient.arrays, *multipliers, grad_scale=scale, tokens=gradient.tokens)
-            return float(to_numpy(total / len(batches))), norm
+            return float(to_numpy(total)), norm
 
     def losses(self, inputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
         """Cross-entropy of each target in nats, (B, T) float64."""

@@ -180,12 +180,14 @@ class TrainingLoop:
             self._guard.restart()
             self._evaluated = True
         seconds = time.perf_counter() - begin
-        self.run.log(
-            [{"event": "eval", "step": self.step, "val_loss": found.loss, "val_bpb": found.bpb, "seconds": seconds}]
-        )
+        losses, docs = {"val_loss": found.loss, "val_bpb": found.bpb}, ""
+        if found.docs_bpb is not None:
+            losses["docs_bpb"] = found.docs_bpb
+            docs = f", of documents {found.docs_bpb:.4f}"
+        self.run.log([{"event": "eval", "step": self.step, **losses, "seconds": seconds}])
         if not math.isfinite(found.loss):
             raise self._not_finite(f"the validation loss ({found.loss})", self.step)
-        self.reporter.note(f"step {self.step}: validation loss {found.loss:.4f}, {found.bpb:.4f} bits per byte")
+        self.reporter.note(f"step {self.step}: validation loss {found.loss:.4f}, {found.bpb:.4f} bits per byte{docs}")
         return found
 
     def _not_finite(self, what: str, step: int) -> RunError:

@@ -10,7 +10,7 @@ from nanochat_np.nn import gpt_config
 from nanochat_np.nn.gpt_config import GPTConfig
 from nanochat_np.nn.model import ModelConfig, Shapes, architecture
 
-Stage = Literal["import", "pretrain"]
+Stage = Literal["import", "pretrain", "midtrain", "sft"]
 
 
 class FileRecord(msgspec.Struct, frozen=True):
@@ -63,7 +63,8 @@ class GPTMeta(Meta, frozen=True, kw_only=True, tag="gpt"):
     """A nanochat GPT, whose tokenizer lies beside it in bpe.json.
 
     ``position`` is the loader's (`data.position`), None where no training can go on from here; ``settings`` are those
-    of the run, as config.json has them.
+    of the run, as config.json has them; ``optimizer_steps`` are the updates that the optimizer's state has seen, also
+    those of the stages before (None: ``step``).
     """
 
     stage: Stage
@@ -71,6 +72,7 @@ class GPTMeta(Meta, frozen=True, kw_only=True, tag="gpt"):
     tokenizer: str  # its fingerprint
     position: dict[str, Any] | None = None
     settings: dict[str, Any] = {}
+    optimizer_steps: int | None = None
 
     def shapes(self) -> Shapes:
         return gpt_config.shapes(self.model)
@@ -78,6 +80,11 @@ class GPTMeta(Meta, frozen=True, kw_only=True, tag="gpt"):
     @property
     def state_arrays(self) -> frozenset[str]:
         return frozenset()  # the optimizer knows what it needs
+
+    @property
+    def updates(self) -> int:
+        """``optimizer_steps``, which older checkpoints do not say."""
+        return self.step if self.optimizer_steps is None else self.optimizer_steps
 
 
 AnyMeta = CharacterMeta | GPTMeta

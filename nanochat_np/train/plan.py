@@ -10,6 +10,7 @@ from nanochat_np.errors import ConfigError
 from nanochat_np.nn.gpt_config import GPTConfig
 from nanochat_np.nn.gpt_scaling import REFERENCE_DEPTH, Horizon, horizon, of_depth
 from nanochat_np.optim.groups import ADAMW_MATRIX_LR, MUON_MATRIX_LR, Rates
+from nanochat_np.train.work import Work
 
 # A built-in text is small: a short context, small steps and a pass or two over it take minutes on a laptop.  The law of
 # the rates was found at a hundred times its batch and makes them far too low there: with 1, 3 and 6 times the rates 250
@@ -37,6 +38,18 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     horizon: Horizon
     rates: Rates
     accumulation: int  # forward passes of an optimizer step
+
+    @property
+    def work(self) -> Work:
+        """What the stage needs of it."""
+        return Work(
+            model=self.model,
+            rates=self.rates,
+            iterations=self.horizon.iterations,
+            tokens_per_step=self.horizon.total_batch_size,
+            accumulation=self.accumulation,
+            flops_per_token=self.horizon.flops_per_token,
+        )
 
 
 def resolved(config: PretrainConfig, on_gpu: bool) -> PretrainConfig:

@@ -6,19 +6,23 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from nanochat_np.config import Common, PretrainConfig, TrainConfig
+from nanochat_np.config import Common, MidtrainConfig, PretrainConfig, SftConfig, TrainConfig
 from nanochat_np.errors import CheckpointError, ConfigError
 from nanochat_np.train.run_folder import SCHEMA, RunFolder
 
-Settings = TypeVar("Settings", TrainConfig, PretrainConfig)
+Settings = TypeVar("Settings", bound=Common)
 
 # Flags of this call alone, whatever the run was begun with.
 _OWN = {*Common.__struct_fields__, "out", "resume", "resume_from_step"}
 # Flags that change what is kept or how long it goes on, but not what a step computes.
+_OF_A_STAGE = {"num_iterations", "eval_every", "eval_tokens", "sample_every", "sample_tokens", "save_every"} | {
+    *("keep", "recompute", "device", "sinks", "run", "config")
+}
 _FREE: dict[type, Set[str]] = {
     TrainConfig: {"steps", "eval_every", "checkpoint_every", "val_tokens", "sample_tokens", "device"},
-    PretrainConfig: {"num_iterations", "eval_every", "eval_tokens", "sample_every", "sample_tokens", "save_every"}
-    | {"keep", "recompute", "device", "sinks", "run", "config", "dry_run"},
+    PretrainConfig: _OF_A_STAGE | {"dry_run"},
+    MidtrainConfig: _OF_A_STAGE,
+    SftConfig: _OF_A_STAGE,
 }
 _GUARDS = {"memory_guard_ratio", "memory_guard_window"}
 
@@ -54,11 +58,11 @@ def stored_config(content: dict[str, Any], path: Path, kind: type[Settings]) -> 
         raise CheckpointError(f"{path}: damaged ({error})") from error
 
 
-def config_record(config: TrainConfig | PretrainConfig, command_line: list[str]) -> dict[str, Any]:
+def config_record(config: Common, command_line: list[str]) -> dict[str, Any]:
     """The content of config.json."""
     return {"schema": SCHEMA, "command": command_of(type(config)), "command_line": command_line, "config": config}
 
 
-def command_of(kind: type[TrainConfig] | type[PretrainConfig]) -> str:
+def command_of(kind: type[Common]) -> str:
     """The command whose settings these are."""
     return kind.__name__.removesuffix("Config").lower()

@@ -50,13 +50,13 @@ class TrainSummary(msgspec.Struct, frozen=True, kw_only=True):
     checkpoint: str
 
 
-class PretrainSummary(msgspec.Struct, frozen=True, kw_only=True):
+class StageSummary(msgspec.Struct, frozen=True, kw_only=True):
     """As `TrainSummary`; ``mfu`` is the share of the device's peak, ``total_flops`` what the steps took.
 
     ``samples`` has what the model makes of each prompt, ``peak_memory_mib`` the most that was seen after a step.
     """
 
-    command: str = "pretrain"
+    command: str
     schema: int = 1
     data: str
     device: str
@@ -87,3 +87,24 @@ class PretrainSummary(msgspec.Struct, frozen=True, kw_only=True):
     samples: dict[str, str]
     out: str
     checkpoint: str
+
+
+class PretrainSummary(StageSummary, frozen=True, kw_only=True):
+    """What `pretrain` prints."""
+
+    command: str = "pretrain"
+
+
+class FineTuneSummary(StageSummary, frozen=True, kw_only=True):
+    """What `midtrain` and `sft` print.
+
+    Losses are those of the tokens that are learnt (``loss_on``) in held-out conversations, ``docs_bpb`` is of held-out
+    documents.  ``base`` is what the run began with.
+    """
+
+    base: str
+    docs: str
+    docs_fraction: float
+    loss_on: str
+    warm_optimizer: bool
+    docs_bpb: float

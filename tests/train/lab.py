@@ -11,10 +11,10 @@ import pytest
 
 from nanochat_np.cli import main
 from nanochat_np.command_line.console import Progress
-from nanochat_np.commands import pretrain as pretrain_command
+from nanochat_np.commands import stage_run
 from nanochat_np.commands import train as train_command
 from nanochat_np.data.loader import packed_batches
-from nanochat_np.train import pretrain, pretrain_run, run
+from nanochat_np.train import fine_tune_run, gpt_run, pretrain, pretrain_run, run
 from nanochat_np.train.checkpoint import step_folders
 
 DATA = "stories:4000"
@@ -31,10 +31,11 @@ FUSED = (*BIGRAM, "--optimizer=sgd", "--batch-size=1")  # the case of train.bigr
 def quicken(monkeypatch: pytest.MonkeyPatch) -> None:
     """Spare runs what takes longer than their steps: the disk, git, a plot, a measurement, a crowd of documents."""
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
-    for module in (run, pretrain_run):
+    for module in (run, gpt_run):
         monkeypatch.setattr(module, "env_record", lambda *about: {})
-    monkeypatch.setattr(pretrain_command, "can_plot", lambda: False)
-    monkeypatch.setattr(pretrain_run, "peak_flops", lambda device, dtype: 1e9)
+    monkeypatch.setattr(stage_run, "can_plot", lambda: False)
+    for module in (pretrain_run, fine_tune_run):
+        monkeypatch.setattr(module, "peak_flops", lambda device, dtype: 1e9)
     monkeypatch.setattr(pretrain, "packed_batches", partial(packed_batches, waiting_documents=20))
 
 

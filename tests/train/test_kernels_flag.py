@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from nanochat_np.train import pretrain_run
+from nanochat_np.train import gpt_run
 from nanochat_np.train.env_record import env_record
 from tests.train.lab import losses
 
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.usefixtures("kernels_as_before")
 
 
 def test_either_way_trains_the_same_model(lab, monkeypatch):
-    monkeypatch.setattr(pretrain_run, "env_record", env_record)
+    monkeypatch.setattr(gpt_run, "env_record", env_record)
     found = {}
     for choice, used in (("numpy", "numpy"), ("numba", "numba"), ("auto", "numba")):
         run = lab.pretrained(f"--out={choice}", f"--kernels={choice}")

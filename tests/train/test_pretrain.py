@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from nanochat_np import kernels
-from nanochat_np.commands import pretrain as pretrain_command
+from nanochat_np.commands import stage_run
 from nanochat_np.nn import gpt
 from nanochat_np.text import bpe_file
 from nanochat_np.text.bpe import BpeTokenizer
-from nanochat_np.train import checkpoint, pretrain, pretrain_run
+from nanochat_np.train import checkpoint, gpt_run, pretrain
 from nanochat_np.train.checkpoint import load, step_folders
 from nanochat_np.train.gpt_trainer import GPTTrainer
 from tests.train.lab import events, final_bytes, flip
@@ -45,7 +45,7 @@ def test_what_a_run_leaves(lab):
 def test_the_plot_of_the_losses(lab, monkeypatch):
     from matplotlib import image
 
-    monkeypatch.setattr(pretrain_command, "can_plot", lambda: True)
+    monkeypatch.setattr(stage_run, "can_plot", lambda: True)
     pixels = image.imread(lab.pretrained("--out=run", "--eval-every=3") / "loss.png")[..., :3]
     blue, vermilion = (abs(pixels - np.array(rgb) / 255).max(-1) < 0.01 for rgb in ((86, 180, 233), (213, 94, 0)))
     assert blue.sum() > 500
@@ -288,5 +288,5 @@ def test_the_first_run_on_a_machine_tells_how_far_compiling_is(lab, monkeypatch)
     assert "compiling the loops, once on this machine: half a minute" in lines
     told = [line for line in lines if line.startswith("compiled ")]
     assert told[:2] == ["compiled 5 of about 30 loops", "compiled 10 of about 30 loops"]
-    assert abs(kernels.kernel.cache_info().currsize - pretrain_run.LOOPS_OF_A_RUN) <= 4
+    assert abs(kernels.kernel.cache_info().currsize - gpt_run.LOOPS_OF_A_RUN) <= 4
     assert "compiled " not in lab.pretrain("--out=again", "--quiet=false").err  # by then all is known in this process

@@ -1,0 +1,226 @@
+"""What the stages that train a GPT have in common: batches from a thread, one trainer, events, checkpoints, samples."""
+
+import abc
+import contextlib
+import itertools
+import time
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple, Protocol
+
+import msgspec
+import numpy as np
+
+from nanochat_np.backend.arrays import to_numpy
+from nanochat_np.config import FineTuneConfig, PretrainConfig
+from nanochat_np.data.prefetch import prefetched
+from nanochat_np.errors import CheckpointError, ConfigError
+from nanochat_np.evaluate.bits import Validation
+from nanochat_np.evaluate.packed import validate_packed
+from nanochat_np.text import bpe_file
+from nanochat_np.text.bpe import BpeTokenizer
+from nanochat_np.train import checkpoint as checkpoints
+from nanochat_np.train import meta as metas
+from nanochat_np.train.gpt_trainer import GPTTrainer
+from nanochat_np.train.stage import NotFinite, Pace, Steps
+from nanochat_np.train.work import Work
+
+_AHEAD = 4  # batches that the loader makes before they are asked for
+
+
+class Schedule(NamedTuple):
+    """Multiplier of the rates, Muon's momentum, multiplier of its weight decay."""
+
+    lrm: float
+    momentum: float
+    decay: float
+
+
+class Position(Protocol):
+    """Where a loader stands."""
+
+    @property
+    def epoch(self) -> int: ...
+
+    def state(self) -> dict[str, Any]: ...
+
+
+class Batch(Protocol):
+    """``inputs`` and ``targets``, (B, T) int32, and the ``position`` after them."""
+
+    @property
+    def inputs(self) -> np.ndarray: ...
+
+    @property
+    def targets(self) -> np.ndarray: ...
+
+    @property
+    def position(self) -> Position: ...
+
+
+Batches = Generator[Batch, None, None]
+
+
+def pace(config: PretrainConfig | FineTuneConfig, work: Work) -> Pace:
+    """When what happens in a run of these settings."""
+    return Pace(
+        steps=work.iterations,
+        eval_every=config.eval_every,
+        save_every=config.save_every,
+        sample_every=config.sample_every,
+        keep=config.keep,
+        memory_guard_ratio=config.memory_guard_ratio,
+        memory_guard_window=config.memory_guard_window,
+    )
+
+
+class GPTStage(abc.ABC):
+    """See `stage.Stage`.  A stage says what its batches, its schedule and its samples are."""
+
+    name: metas.Stage
+    prompts: ClassVar[tuple[str, ...]]
+    remedy = "lower --matrix-lr and --embedding-lr, or set --grad-clip"
+
+    def __init__(
+        self,
+        config: PretrainConfig | FineTuneConfig,
+        work: Work,
+        tokenizer: BpeTokenizer,
+        trainer: GPTTrainer,
+        peak_flops: float | None,
+        run: Path,
+    ) -> None:
+        """``peak_flops`` is what the device can do a second; None where nobody knows."""
+        self.config, self.work, self.tokenizer, self.trainer = config, work, tokenizer, trainer
+        self.tokens_per_step = work.tokens_per_step
+        self.peak_memory = 0
+        self.peak_flops, self._run = peak_flops, run
+        self._byte_lengths = tokenizer.token_bytes()
+        self._position: Position | None = None
+        self._state: dict[str, Any] | None = None  # of the position that a checkpoint had
+        self._batches: Iterator[Batch] | None = None
+
+    @abc.abstractmethod
+    def _training(self, state: dict[str, Any] | None) -> Batches:
+        """The batches that follow the position with this state."""
+
+    @abc.abstractmethod
+    def _validation(self) -> Batches:
+        """Batches of what is not trained."""
+
+    @abc.abstractmethod
+    def _check(self, state: dict[str, Any]) -> None:
+        """Raise CheckpointError or DataError where the data is not what it was at a position."""
+
+    @abc.abstractmethod
+    def _schedule(self, step: int) -> Schedule: ...
+
+    @abc.abstractmethod
+    def _sample(self, prompt: str) -> str: ...
+
+    @contextlib.contextmanager
+    def loading(self) -> Iterator[None]:
+        """While this is open a thread makes the batches that follow the position."""
+        with prefetched(self._training(self._state), _AHEAD) as self._batches:
+            yield
+
+    def advance(self, first_step: int, count: int) -> Steps:
+        """See `stage.Stage.advance`."""
+        results, events = [], []
+        for step in range(first_step, first_step + count):
+            begin = time.perf_counter()
+            schedule = self._schedule(step)
+            batches = list(self._micro_batches())
+            loss, norm = self.trainer.step(batches, *schedule)
+            results.append((loss, norm))
+            events.append(self._event(schedule, time.perf_counter() - begin))
+        losses, norms = np.array(results).T
+        last = events[-1]
+        shown = {"lrm": last["lrm"], "momentum": last["momentum"], "epoch": str(last["epoch"])}
+        shown["mem"] = f"{last['memory_mib']:,.0f} MiB"
+        if last["mfu"] is not None:
+            shown["mfu"] = f"{100 * last['mfu']:.0f} %"
+        return Steps(losses, norms, events, shown)
+
+    def restore(self, found: checkpoints.Checkpoint) -> None:
+        """See `stage.Stage.restore`."""
+        meta = found.meta
+        if isinstance(meta, metas.GPTMeta) and meta.tokenizer != self.tokenizer.fingerprint:
+            raise CheckpointError(f"{self._run}: its tokenizer is not the one that its checkpoints were made with")
+        if not isinstance(meta, metas.GPTMeta) or meta.model != self.work.model:
+            raise CheckpointError(f"{self._run}: its checkpoints hold another model than its config.json describes")
+        if meta.position is None:
+            raise CheckpointError(f"{self._run}: its checkpoint {meta.step} has no state of training to go on from")
+        if meta.step > self.work.iterations:
+            steps = self.work.iterations
+            raise ConfigError(f"--num-iterations {steps}: the run in {self._run} is at step {meta.step} already")
+        if meta.position:
+            self._check(meta.position)
+            self._state = meta.position
+        self._take_weights(found)
+        self.trainer.optimizer.load_state(found.state, meta.updates)
+
+    def checkpoint(self, step: int, train_seconds: float, recent_losses: list[float]) -> checkpoints.Checkpoint:
+        """See `stage.Stage.checkpoint`."""
+        weights = {name: to_numpy(values) for name, values in self.trainer.weights.items()}
+        for name, values in weights.items():
+            if not np.isfinite(values).all():
+                raise NotFinite(f"a parameter of {name}")
+        meta = metas.GPTMeta(
+            step=step,
+            stage=self.name,
+            model=self.work.model,
+            dtype="float64" if self.config.dtype == "float64" else "float32",
+            tokenizer=self.tokenizer.fingerprint,
+            position=self._position.state() if self._position else self._state or {},  # {} is before the first
+            settings=msgspec.to_builtins(self.config),
+            optimizer_steps=self.trainer.optimizer.steps,
+            train_seconds=train_seconds,
+            recent_losses=recent_losses,
+        )
+        texts = {bpe_file.NAME: bpe_file.encoded(self.tokenizer)}
+        return checkpoints.Checkpoint(
+            meta=meta, weights=weights, state=self.trainer.optimizer.state_arrays(), texts=texts
+        )
+
+    def validate(self, saved: Path | None, observe: Callable[[], None]) -> Validation:
+        """See `stage.Stage.validate`.  What was saved is read into the place of the weights, where it belongs."""
+        if saved:
+            self._take_weights(checkpoints.load(saved))
+        return self._validated(self._validation(), observe)
+
+    def samples(self) -> list[tuple[str, str]]:
+        """See `stage.Stage.samples`."""
+        return [(prompt, self._sample(prompt)) for prompt in self.prompts] if self.config.sample_tokens else []
+
+    def _validated(self, batches: Batches, observe: Callable[[], None]) -> Validation:
+        """The loss of the first ``eval_tokens`` tokens of them, at least of one batch."""
+        count = max(1, self.config.eval_tokens // (self.config.device_batch_size * self.config.max_seq_len))
+        pairs = ((batch.inputs, batch.targets) for batch in itertools.islice(batches, count))
+        return validate_packed(self.trainer.losses, pairs, self._byte_lengths, observe)
+
+    def _micro_batches(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        assert self._batches is not None  # loading() is open
+        for batch in itertools.islice(self._batches, self.work.accumulation):
+            self._position = batch.position
+            yield batch.inputs, batch.targets
+
+    def _event(self, schedule: Schedule, seconds: float) -> dict[str, Any]:
+        memory = self.trainer.device.memory_bytes()
+        self.peak_memory = max(self.peak_memory, memory)
+        rate = self.tokens_per_step / seconds
+        flops = rate * self.work.flops_per_token
+        return {
+            "lrm": schedule.lrm,
+            "momentum": schedule.momentum,
+            "weight_decay": self.work.rates.weight_decay * schedule.decay,
+            "epoch": self._position.epoch if self._position else 1,
+            "seconds": seconds,
+            "tokens_per_sec": rate,
+            "mfu": flops / self.peak_flops if self.peak_flops else None,
+            "memory_mib": memory / 2**20,
+        }
+
+    def _take_weights(self, found: checkpoints.Checkpoint) -> None:
+        for name, target in self.trainer.weights.items():
+            target[...] = self.trainer.device.xp.asarray(found.weights[name])
