@@ -121,7 +121,7 @@ def _gpt_arguments() -> dict[str, tuple[Any, ...]]:
         "blockwise_attention": (q, k, v),
         "blockwise_attention_backward": (q, blockwise_attention(q, k, v)[1]),
         "head_dots": tuple(a.reshape(heads).swapaxes(1, 2) for a in (x, y)),
-        "capped_cross_entropy": (draw(128, 4096), idx[0], 15.0, real(0.01)),
+        "capped_cross_entropy": (draw(128, 4096), idx[0], 15.0, draw(128)),
         "matrix_product": (draw(256, 256), draw(1024, 256).T, draw(256, 1024)),
         "panels_of": (draw(256, 1024),),
         "polar_express": (wide, POLAR_EXPRESS, 1e-6),

@@ -1,7 +1,5 @@
 """Softcap, cross-entropy and gradient in two visits to each row of logits (reference: `ops.head`)."""
 
-from typing import Any
-
 import numpy as np
 from numba import prange
 
@@ -13,20 +11,21 @@ from nanochat_np.kernels.threads import shared
 _SUMS = {"reassoc", "contract"}
 
 
-def capped_cross_entropy(z: np.ndarray, targets: np.ndarray, cap: float, share: Any) -> np.ndarray:
+def capped_cross_entropy(z: np.ndarray, targets: np.ndarray, cap: float, share: np.ndarray | None) -> np.ndarray:
     """As `ops.head.capped_cross_entropy`."""
-    nll, real = np.empty(len(z), z.dtype), z.dtype.type
+    nll = np.empty(len(z), z.dtype)
     targets = np.ascontiguousarray(targets)
-    _rows(z, targets, real(cap), real(0 if share is None else share), share is not None, nll)
+    shares = nll if share is None else np.ascontiguousarray(share, z.dtype)  # not read where there is none
+    _rows(z, targets, z.dtype.type(cap), shares, share is not None, nll)
     return nll
 
 
 @shared
 @njit(cache=True, parallel=True)
-def _rows(z, targets, cap, share, with_gradient, nll):  # type: ignore[no-untyped-def]
+def _rows(z, targets, cap, shares, with_gradient, nll):  # type: ignore[no-untyped-def]
     for n in prange(z.shape[0]):
         if targets[n] >= 0:
-            nll[n] = _row(z[n], targets[n], cap, share, with_gradient)
+            nll[n] = _row(z[n], targets[n], cap, shares[n], with_gradient)
         else:
             nll[n] = 0
             if with_gradient:

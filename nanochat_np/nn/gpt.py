@@ -50,16 +50,18 @@ def forward(
     idx: Array,
     targets: Array,
     grads: Weights,
-    dloss: float = 1.0,
+    dloss: float | Array = 1.0,
     recompute: bool = False,
 ) -> tuple[Array, Any]:
     """`loss`, and a cache for `backward`.
 
-    The gradient of ``dloss`` times the loss is meant; the head's part of it is added to ``grads`` here already.
+    The gradient of ``dloss`` times the loss is meant, or where it is an array (B, T) of the sum of dloss times the loss
+    of each target; the head's part of it is added to ``grads`` here already.
     """
     x, cache = hidden(w, config, idx, recompute)
     rows = x.reshape(-1, config.n_embd)
-    mean, dx = head_loss_and_gradient(grads["lm_head.weight"], dloss, rows, *_head(w, config, targets))
+    of_each = dloss if isinstance(dloss, int | float) else dloss.reshape(-1)
+    mean, dx = head_loss_and_gradient(grads["lm_head.weight"], of_each, rows, *_head(w, config, targets))
     return mean, (dx, cache)
 
 

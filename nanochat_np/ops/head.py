@@ -41,20 +41,23 @@ def head_loss(x: Array, w: Array, targets: Array, vocab_size: int, cap: float) -
 
 
 def head_loss_and_gradient(
-    dw: Array, dloss: float, x: Array, w: Array, targets: Array, vocab_size: int, cap: float
+    dw: Array, dloss: float | Array, x: Array, w: Array, targets: Array, vocab_size: int, cap: float
 ) -> tuple[Array, Array]:
     """`head_loss`, and its backward while a chunk's logits are at hand, which spares a product as large as the forward.
 
         dz = dloss · (softmax(c) − onehot(target)) / N · (1 − (c/cap)²);  dx = dz w;  dw += dzᵀ x, in place
 
-    dw (Vp, C) is not changed in the padding.  Returns (loss, dx): dx (N, C), newly allocated.
+    ``dloss`` (N,) is the gradient by each target's own loss, where it is not that by their mean: it takes the place of
+    dloss / N.  dw (Vp, C) is not changed in the padding.  Returns (loss, dx): dx (N, C), newly allocated.
     """
     xp, stat, real = array_module(x), statistics_dtype(x.dtype), slice(0, vocab_size)
-    share = (dloss / xp.maximum((targets >= 0).sum(), 1)).astype(stat)
+    share = xp.empty(len(x), stat)
+    of_mean = isinstance(dloss, int | float)
+    share[...] = dloss / xp.maximum((targets >= 0).sum(), 1) if of_mean else dloss
     to_logits, to_input = packed(w[real].T), packed(w[real])
     dx, total = empty(x.shape, x.dtype, like=x), stat(0)
     for rows in _chunks(x, vocab_size):
-        z, nll = _chunk(x[rows], to_logits, targets[rows], cap, share)
+        z, nll = _chunk(x[rows], to_logits, targets[rows], cap, share[rows])
         total = total + nll.sum()
         matmul(z, to_input, out=dx[rows])
         own = packed(x[rows])
@@ -65,11 +68,11 @@ def head_loss_and_gradient(
 
 
 @fused_on_cpu("head", pays=lambda z, targets, cap, share: cap <= _LARGEST_CAP)
-def capped_cross_entropy(z: Array, targets: Array, cap: float, share: Any) -> Array:
+def capped_cross_entropy(z: Array, targets: Array, cap: float, share: Array | None) -> Array:
     """log Σ_v exp(c_v) − c_target of each row, c = softcap(z), and its gradient in the place of z.
 
     z (N, V) in float32 or float64, which becomes share · (softmax(c) − onehot(target)) · (1 − (c/cap)²) unless
-    ``share`` is None; targets (N,) integer; rows with targets < 0 give 0.  Returns (N,).
+    ``share`` (N,) is None; targets (N,) integer; rows with targets < 0 give 0.  Returns (N,).
     """
     xp = array_module(z)
     c, valid = softcap(z, cap), targets >= 0
@@ -80,7 +83,7 @@ def capped_cross_entropy(z: Array, targets: Array, cap: float, share: Any) -> Ar
     if share is not None:
         dz = e / mass[:, None]
         dz[chosen] -= 1
-        dz *= (1 - (c / cap) ** 2) * share
+        dz *= (1 - (c / cap) ** 2) * share[:, None]
         z[...] = xp.where(valid[:, None], dz, 0)
     return xp.where(valid, top + xp.log(mass) - c[chosen], 0)
 
@@ -90,7 +93,7 @@ def _chunks(x: Array, vocab_size: int) -> list[slice]:
     return [slice(start, min(start + rows, len(x))) for start in range(0, len(x), rows)]
 
 
-def _chunk(x: Array, to_logits: Packed, targets: Array, cap: float, share: Any) -> tuple[Array, Array]:
+def _chunk(x: Array, to_logits: Packed, targets: Array, cap: float, share: Array | None) -> tuple[Array, Array]:
     """The logits' gradient, in x.dtype, or whatever the logits' memory holds; and the loss of each row."""
     z = matmul(x, to_logits).astype(statistics_dtype(x.dtype), copy=False)
     nll = capped_cross_entropy(z, targets, cap, share)

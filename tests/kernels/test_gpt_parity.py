@@ -89,7 +89,7 @@ def head_dots(new, B, T, H, D):
 
 
 def capped_cross_entropy(new, N, V, share):
-    return new.plain(N, V), new.integers(V + 1, N) - 1, 2.0, share
+    return new.plain(N, V), new.integers(V + 1, N) - 1, 2.0, new.plain(N) if share else None
 
 
 WRITTEN = {  # how many of its first arguments an operation changes

@@ -236,6 +236,13 @@ def test_head_loss(chunk, new, rows, width, vocab, extra, data):
 
         gradcheck(forward, backward, [x, w], new=new)
 
+        shares = new(rows)
+
+        def weighted(x, w):
+            return (shares * head.token_losses(x, w, targets, vocab, 2.0)).sum(), (x, w)
+
+        gradcheck(weighted, lambda dloss, cache: backward(dloss * shares, cache), [x, w], new=new)
+
 
 def test_head_loss_of_ignored_targets_alone_is_nan_and_has_no_gradient():
     x, w, targets, dw = np.ones((2, 3)), np.ones((4, 3)), np.array([-1, -1]), np.zeros((4, 3))
@@ -251,7 +258,7 @@ def test_capped_cross_entropy_at_the_ends(cap, size):
     """Where all logits are at a cap, or all are tiny; a large cap is left to the reference."""
     z = (size + np.linspace(-0.01, 0.01, 50)[None]).astype(np.float32)
     exact = z.astype(np.float64)
-    nll = head.capped_cross_entropy(z, np.array([7]), cap, np.float32(1))
-    expected = head.capped_cross_entropy.__wrapped__(exact, np.array([7]), cap, 1.0)
+    nll = head.capped_cross_entropy(z, np.array([7]), cap, np.ones(1, np.float32))
+    expected = head.capped_cross_entropy.__wrapped__(exact, np.array([7]), cap, np.ones(1))
     np.testing.assert_allclose(nll, expected, rtol=1e-5)
     np.testing.assert_allclose(z, exact, atol=1e-6)
