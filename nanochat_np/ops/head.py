@@ -5,8 +5,6 @@
 Softcap: Gemma Team 2024, arXiv:2408.00118, section 2.
 """
 
-from typing import Any
-
 import numpy as np
 
 from nanochat_np.backend import empty
