@@ -98,7 +98,7 @@ def readme(summary: dict[str, Any]) -> str:
         "",
         f"`scripts/benchmark_inference.py`: a prompt of {settings['prompt_tokens']} tokens, {settings['new_tokens']} "
         f"written after it, temperature {settings['temperature']:g}, top-k {settings['top_k']}; medians of "
-        f"{settings['repeats']} processes of each kind, taken in turn. Upstream's Engine at {summary['commit'][:7]}, as "
+        f"{settings['repeats']} processes of each kind, taken in turn. Upstream is at {summary['commit'][:7]}, as "
         f"it comes. In brackets: how many times the speed of upstream in float32.",
     ]
     for name, kinds in summary["medians"].items():
