@@ -18,7 +18,7 @@ from nanochat_np.text.bpe import BpeTokenizer
 from nanochat_np.text.conversation import render_conversation
 
 WAITING_CONVERSATIONS = 100
-_PASSED_OVER = 10_000  # conversations one after another in which nothing is learnt
+_PASSED_OVER = 1000  # conversations one after another in which nothing is learnt
 Ints = npt.NDArray[np.int32]
 
 
@@ -86,6 +86,8 @@ def position_of(state: dict[str, Any], mixture: Mixture, files: Sequence[Documen
         saved = msgspec.convert(state, _State)
     except msgspec.ValidationError as error:
         raise CheckpointError(f"the position in the data is damaged ({error}): use an older checkpoint") from None
+    if not len(saved.sources) == len(saved.counts) == len(mixture.sources):
+        raise CheckpointError("the position in the data is of other sources: use an older checkpoint")
     for (name, length), source in zip(saved.sources, mixture.sources, strict=True):
         if (name, length) != (source.name, source.length):
             raise DataError(

@@ -1,5 +1,6 @@
 """All generated sets by name, and ``generated``: conversations of one to three turns that mix them."""
 
+from collections.abc import Iterator
 from functools import cache
 
 from nanochat_np.backend.random import Draws
@@ -27,6 +28,17 @@ def conversation(name: str, split: Split, index: int) -> Conversation:
     turns = 2 + draws.below(2) if draws.chance(_SEVERAL_TURNS) else 1
     items = (draws.pick(_by_weight()).draw(draws, split) for _ in range(turns))
     return Conversation(tuple(message for item in items for message in item.messages))
+
+
+def texts(count: int) -> Iterator[str]:
+    """What the first conversations of GENERATED say, for a tokenizer to be trained on.
+
+    With them the letters of a spelled word become tokens, each with its space, also in a small vocabulary.
+    """
+    for index in range(count):
+        for message in conversation(GENERATED, "train", index).messages:
+            content = message.content
+            yield content if isinstance(content, str) else "\n".join(part.text for part in content)
 
 
 @cache

@@ -5,11 +5,13 @@ import re
 import pytest
 
 from nanochat_np.tasks import words
-from nanochat_np.tasks.generated import GENERATED, SETS, conversation
+from nanochat_np.tasks.generated import GENERATED, SETS, conversation, texts
 from nanochat_np.tasks.held_out import is_held_out
 from nanochat_np.tasks.item import Item
 from nanochat_np.tasks.spelling import spelled
+from nanochat_np.tasks.tables import expanded, paired
 from nanochat_np.tasks.word_lists import HARD_WORDS
+from nanochat_np.text.bpe_training import train_bpe
 from nanochat_np.text.conversation import parsed
 
 EACH_SET = pytest.mark.parametrize("name", SETS)
@@ -116,3 +118,14 @@ def test_conversations_of_several_turns_mix_the_sets():
     assert conversation("facts", "test", 7) == SETS["facts"].item("test", 7).conversation
     calls = sum(not isinstance(message.content, str) for talk in talks for message in talk.messages)
     assert 0.45 < calls / sum(turns) < 0.56  # counting and arithmetic: 60 of 119
+
+
+def test_letters_are_tokens_of_a_tokenizer_that_has_seen_conversations():
+    tokenizer = train_bpe(texts(400), 500)
+    letters = [len(tokenizer.ids(f" {letter}")) for letter in "abcdefghijklmnopqrstuvwxyz"]
+    assert letters.count(1) > 20
+
+
+def test_phrases_with_choices_are_written_out():
+    assert expanded("a [b|c] [|d];  e") == ("a b", "a b d", "a c", "a c d", "e")
+    assert paired("a = b; c d = e f") == {"a": "b", "c d": "e f"}

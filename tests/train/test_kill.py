@@ -67,6 +67,7 @@ CASES = {
     "tensor": ("train", LAB),
     "scalar": ("train", (*LAB, "--mode=scalar")),
     "pretrain": ("pretrain", (*TINY_PRETRAIN, *PRETRAIN)),
+    "sft": ("sft", ("--quiet", "--base=base", "--max-seq-len=64", "--total-batch-size=128", *PRETRAIN)),
 }
 
 
@@ -74,6 +75,8 @@ CASES = {
 def test_twenty_kills(case):
     """At any time: while it starts, trains, writes a checkpoint, validates, reports."""
     command, flags = CASES[case]
+    if command == "sft":
+        assert ended(started(*TINY_PRETRAIN, "--num-iterations=3", "--out=base", command="pretrain")) == (0, "")
     undisturbed(*flags, command=command)
     random_time, kills = random.Random(case).uniform, 0
     for attempt in range(20):
