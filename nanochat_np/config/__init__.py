@@ -6,6 +6,7 @@ help.  A field that is ``None`` has a default that depends on others; ``resolved
 ``config.json`` of a run holds.
 """
 
+from nanochat_np.config.chat import ChatConfig, InferConfig, Writing, stop_strings
 from nanochat_np.config.common import Common, Count, DeviceName, Folder, Positive
 from nanochat_np.config.interop import ExportConfig, ImportConfig
 from nanochat_np.config.lab import (
@@ -30,6 +31,7 @@ __all__ = [
     "MINI_GPT_SHAPE",
     "AblateConfig",
     "BenchConfig",
+    "ChatConfig",
     "Common",
     "Count",
     "DataConfig",
@@ -39,6 +41,7 @@ __all__ = [
     "ExportConfig",
     "Folder",
     "ImportConfig",
+    "InferConfig",
     "Learning",
     "ModelKind",
     "Optimizer",
@@ -49,5 +52,7 @@ __all__ = [
     "Sink",
     "TokenizerConfig",
     "TrainConfig",
+    "Writing",
     "refuse_idle",
+    "stop_strings",
 ]

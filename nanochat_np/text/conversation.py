@@ -66,6 +66,11 @@ def render_for_completion(tokenizer: BpeTokenizer, conversation: object, max_tok
     return np.append(ids, np.int32(tokenizer.special_ids[special.ASSISTANT_START]))
 
 
+def stop_ids(tokenizer: BpeTokenizer) -> frozenset[int]:
+    """The tokens that end what the assistant says."""
+    return frozenset({tokenizer.special_ids[special.ASSISTANT_END], tokenizer.bos})
+
+
 class _Turn(NamedTuple):
     role: str
     parts: tuple[Part, ...]
