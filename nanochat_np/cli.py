@@ -10,6 +10,7 @@ from nanochat_np.command_line.command import Command, Summary
 from nanochat_np.config import (
     AblateConfig,
     BenchConfig,
+    ChatConfig,
     DataConfig,
     DoctorConfig,
     ExportConfig,
@@ -46,6 +47,7 @@ COMMANDS = (
     Command("data", DataConfig, _lazily("nanochat_np.commands.data")),
     Command("pretrain", PretrainConfig, _lazily("nanochat_np.commands.pretrain")),
     Command("infer", InferConfig, _lazily("nanochat_np.commands.infer")),
+    Command("chat", ChatConfig, _lazily("nanochat_np.commands.chat")),
     Command("import", ImportConfig, _lazily("nanochat_np.commands.import_model")),
     Command("export", ExportConfig, _lazily("nanochat_np.commands.export_model")),
     Command("bench", BenchConfig, _lazily("nanochat_np.commands.bench")),

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Iterable
+from typing import Protocol
 
 from nanochat_np.command_line.console import out
 from nanochat_np.infer.answer import Span
@@ -23,6 +24,16 @@ def harmless(text: str) -> str:
     return text.translate(_PICTURES)
 
 
+class View(Protocol):
+    """Where an answer is shown."""
+
+    def show(self, spans: Iterable[Span]) -> None:
+        """Show more of it."""
+
+    def end(self) -> None:
+        """It is all there."""
+
+
 class PlainView:
     """Text as it is, and a call of the tool with its result as ``[12*34 = 408]``, dim on a terminal."""
 
@@ -32,13 +43,13 @@ class PlainView:
         self._open = False
 
     def show(self, spans: Iterable[Span]) -> None:
-        """Print more of the answer."""
+        """See `View`."""
         text = "".join(map(self._spelled, spans))
         if text:
             out(text, end="")
 
     def end(self) -> None:
-        """The answer is all there."""
+        """See `View`."""
         out(self._closed())
 
     def _spelled(self, span: Span) -> str:

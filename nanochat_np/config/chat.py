@@ -46,7 +46,7 @@ class InferConfig(Writing, frozen=True, kw_only=True):
     Examples:
       python -m nanochat_np infer "How many r are in strawberry?"
       python -m nanochat_np infer "Once upon a time" --no-chat --max-tokens 100
-      python -m nanochat_np infer --checkpoint results/my_run --json < question.txt
+      python -m nanochat_np infer "What is 12 times 34?" --checkpoint results/my_run --temperature 0 --json
     """
 
     prompt: Annotated[str | None, Meta(description="the text (default: from stdin)", extra={"positional": True})] = None
@@ -68,7 +68,6 @@ class ChatConfig(Writing, frozen=True, kw_only=True):
     Examples:
       python -m nanochat_np chat
       python -m nanochat_np chat --checkpoint results/my_run --system "You are a pirate." --temperature 0.6
-      printf 'Hello!\\nWho are you?\\n' | python -m nanochat_np chat
     """
 
 

@@ -19,8 +19,9 @@ from nanochat_np.data.split import Split
 from nanochat_np.errors import CheckpointError, ConfigError
 from nanochat_np.evaluate.bits import Validation
 from nanochat_np.evaluate.packed import validate_packed
-from nanochat_np.infer.sampler import greedy
-from nanochat_np.infer.whole import continue_prompt
+from nanochat_np.infer.document import continue_prompt
+from nanochat_np.infer.gpt_engine import GPTEngine
+from nanochat_np.infer.sampling import Sampling
 from nanochat_np.optim.groups import decay_multiplier, lr_multiplier, muon_momentum
 from nanochat_np.text import bpe_file
 from nanochat_np.text.bpe import BpeTokenizer
@@ -145,7 +146,11 @@ class PretrainStage:
 
     def samples(self) -> list[tuple[str, str]]:
         """See `stage.Stage.samples`."""
-        return [(prompt, self._sample(prompt)) for prompt in PROMPTS] if self.config.sample_tokens else []
+        if not self.config.sample_tokens:
+            return []
+        t, likeliest = self.trainer, Sampling(max_tokens=self.config.sample_tokens, temperature=0.0)
+        engine = GPTEngine(t.config, t.weights, self.tokenizer, t.device, slots=1, copy=False)
+        return [(prompt, "".join(continue_prompt(engine, prompt, likeliest, truncate=True))) for prompt in PROMPTS]
 
     def _loader(self, files: Any, state: dict[str, Any] | None) -> Any:
         rows, length = self.config.device_batch_size, self.config.max_seq_len
@@ -186,9 +191,3 @@ class PretrainStage:
 
     def _validation_batches(self) -> int:
         return max(1, self.config.eval_tokens // (self.config.device_batch_size * self.config.max_seq_len))
-
-    def _sample(self, prompt: str) -> str:
-        t, count = self.trainer, self.config.sample_tokens
-        return "".join(
-            continue_prompt(t.weights, t.config, t.device, self.tokenizer, prompt, count, greedy, truncate=True)
-        )
