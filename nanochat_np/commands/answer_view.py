@@ -57,8 +57,9 @@ class PlainView:
         if span.kind == "python":
             before, self._open = self._closed(), True
             return f"{before}{self._dim}[{text}"
-        if span.kind == "python_output" and self._open:
-            return f" = {text}{self._closed()}"
+        if span.kind == "python_output":
+            before, self._open = " = " if self._open else f"{self._dim}[", True
+            return f"{before}{text}{self._closed()}"
         return self._closed() + text
 
     def _closed(self) -> str:

@@ -38,7 +38,7 @@ class MarkdownView:
                 self._print_call()
                 self._call = harmless(span.text)
             else:
-                self._call += f" = {harmless(span.text)}"
+                self._call = " = ".join(filter(None, (self._call, harmless(span.text))))
         self._print_text(complete_blocks(self._text))
         if time.monotonic() >= self._due:
             self._live.update(_Tail(self._text), refresh=True)
