@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from nanochat_np.command_line.console import tell
 from nanochat_np.command_line.interruption import handled_by
 from nanochat_np.commands.slash import WORDS, obey
 from nanochat_np.commands.talk import Talk
@@ -66,7 +67,7 @@ def _converse(talk: Talk, model: Opened) -> None:
                     break
                 _take(talk, line)
             except NanochatError as error:
-                print(f"error: {error}", file=sys.stderr, flush=True)
+                tell(f"error: {error}")
 
 
 def _typed() -> str | None:
@@ -78,10 +79,10 @@ def _typed() -> str | None:
     try:
         return input(_PROMPT)
     except EOFError:
-        print(file=sys.stderr)
+        tell()
         return None
     except KeyboardInterrupt:
-        print(file=sys.stderr)
+        tell()
         return "" if readline and readline.get_line_buffer() else None
     except UnicodeDecodeError:
         raise DataError("what was typed is not valid UTF-8") from None

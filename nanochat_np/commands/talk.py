@@ -1,9 +1,9 @@
 """A conversation and the person who has it: answers shown as they come, and stopped by Ctrl-C."""
 
-import sys
 from collections.abc import Iterator
 from types import FrameType
 
+from nanochat_np.command_line.console import tell
 from nanochat_np.commands.answer_view import PlainView, View, on_terminal
 from nanochat_np.infer.answer import Span
 from nanochat_np.infer.session import Session
@@ -34,7 +34,7 @@ class Talk:
     def tell(self, text: str) -> None:
         """Something about the conversation that is no part of it."""
         if not self._quiet:
-            print(text, file=sys.stderr, flush=True)
+            tell(text)
 
     def interrupt(self, number: int, frame: FrameType | None) -> None:
         """Handle Ctrl-C: it stops the answer, and where there is none or it has been stopped already, the program."""

@@ -3,8 +3,10 @@
 from pathlib import Path
 from typing import NamedTuple
 
+from nanochat_np import kernels
 from nanochat_np.backend.device import select_device
 from nanochat_np.backend.products import require_products
+from nanochat_np.command_line.console import tell
 from nanochat_np.config import Writing
 from nanochat_np.infer.gpt_engine import GPTEngine
 from nanochat_np.infer.sampling import Sampling
@@ -32,6 +34,8 @@ def opened(config: Writing, slots: int) -> Opened:
     """The model that the flags ask for.  Raises ConfigError, CheckpointError."""
     device = select_device(config.device)
     require_products(config.dtype, device.index is not None)
+    if device.index is None and kernels.are_cold() and not config.quiet:
+        tell("compiling the loops, once on this machine: some seconds")
     folder = locate(Path(config.checkpoint) if config.checkpoint else newest_run(Path("results")))
     engine, meta = load_engine(folder, device, slots=slots, precision=config.dtype)
     return Opened(engine, meta, folder)

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from nanochat_np import kernels
 from nanochat_np.commands import answer_view
 from tests.commands.writer import Assistant, call_of_the_tool, save_gpt, stand_in
 from tests.infer.tiny import CONFIG
@@ -220,6 +221,13 @@ def test_which_checkpoint(lab):
     os.utime(newer.parent, (1, 1))
     assert lab("infer", "x", "--json", *SHORT).summary["checkpoint"] == str(older)
     assert lab("infer", "x", "--json", *SHORT, "--checkpoint=results/b").summary["checkpoint"] == str(newer)
+
+
+def test_the_first_call_on_a_machine_says_that_it_compiles(lab, monkeypatch):
+    save_gpt("results/run")
+    monkeypatch.setattr(kernels, "are_cold", lambda: True)
+    assert lab("infer", "x", *SHORT).err == "compiling the loops, once on this machine: some seconds\n"
+    assert lab("infer", "x", *SHORT, "--quiet").err == ""
 
 
 def test_a_model_of_the_lab_is_refused(lab):

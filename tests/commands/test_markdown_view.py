@@ -66,13 +66,13 @@ def test_markdown_grows_and_stays(drawn):
 
 
 def test_an_answer_that_is_longer_than_the_terminal(drawn):
-    paragraphs = [f"paragraph number {n}" for n in range(12)]
+    paragraphs = [f"paragraph number {n}" for n in range(6)]
     _, last = drawn(("text", "\n\n".join(paragraphs)))
     assert [line for line in last if line] == paragraphs
-    code = [f"line {n}" for n in range(30)]
+    code = [f"line {n}" for n in range(12)]
     seen, last = drawn(("text", "\n".join(["```", *code, "```"])))
     assert [line.strip() for line in last if line] == code
-    assert "line 29" in seen[-5][-2]
+    assert "line 11" in seen[-5][-2]
 
 
 def test_calls_of_the_tool(drawn):
