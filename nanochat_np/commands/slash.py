@@ -92,7 +92,6 @@ def _load(talk: Talk, name: str) -> None:
     if messages[-1].role == "user":
         raise DataError(f"/load {path}: its last line ends with the user's message, without an answer")
     session = talk.session
-    session.clear()
     session.system = str(messages.pop(0).content) if messages[0].role == "system" else None
     session.messages = messages
     talk.tell(f"{len(session.conversation)} messages from {path}")

@@ -87,7 +87,6 @@ class Session:
         while not answer.ended:
             self._batch.step()
             yield answer.news()
-        self._current = None
         plain = all(part.type == "text" for part in answer.parts)
         self.messages += [question, Message("assistant", answer.text if plain else tuple(answer.parts))]
 

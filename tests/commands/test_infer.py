@@ -8,7 +8,9 @@ import sys
 import pytest
 
 from nanochat_np import kernels
-from nanochat_np.commands import answer_view
+from nanochat_np.backend.device import Device
+from nanochat_np.commands import answer_view, infer, writing
+from nanochat_np.infer.sampling import Sampling
 from tests.commands.writer import Assistant, call_of_the_tool, save_gpt, stand_in
 from tests.infer.tiny import CONFIG
 from tests.train.lab import contents
@@ -114,14 +116,14 @@ def test_what_a_terminal_would_obey_is_shown(lab, monkeypatch):
 
 def test_stop_strings(lab, monkeypatch):
     stand_in(monkeypatch, spoken("one two\nthree"))
-    for flag, text in (
-        ("--stop=two", "one "),
-        ('--stop=["x", "\\n"]', "one two"),
-        ("--stop=[", "one two\nthree"),
-        ("--stop=[]", "one two\nthree"),
+    for flag, text, tokens in (
+        ("--stop=two", "one ", 7),
+        ('--stop=["x", "\\n"]', "one two", 8),
+        ("--stop=[", "one two\nthree", 13),
+        ("--stop=[]", "one two\nthree", 13),
     ):
         (answer,) = lab("infer", "?", "--json", flag).summary["answers"]
-        assert (answer["text"], answer["finish_reason"]) == (text, "stop")
+        assert (answer["text"], answer["finish_reason"], answer["tokens"]) == (text, "stop", tokens)
     for wrong in ('["a", 3]', '["a"'):
         assert f"--stop {wrong}: no JSON array of texts" in lab("infer", "?", f"--stop={wrong}").error(1)
     assert "--stop: an empty text" in lab("infer", "?", "--stop=").error(1)
@@ -145,6 +147,35 @@ def test_several_answers(lab):
         assert lab("infer", *flags, *more).out == "\n--------\n".join(texts) + "\n"
     assert written(*flags[:2], *flags[3:]) == texts[:1]
     assert written("ab", "--max-tokens=6", "--seed=4", "--chat") != texts[:1]
+
+
+def test_every_flag_about_tokens_arrives(lab, monkeypatch):
+    seen = []
+    make = infer.Generation
+
+    def remembered(prompt, sampling, **named):
+        seen.append((sampling, named["sample"]))
+        return make(prompt, sampling, **named)
+
+    monkeypatch.setattr(infer, "Generation", remembered)
+    stand_in(monkeypatch, Assistant(lambda prompt: list(b"hi"), slots=2))
+    flags = ("--max-tokens=9", "--temperature=0.5", "--top-k=4", "--top-p=0.7", "--min-p=0.1", "--seed=2")
+    lab("infer", "x", *flags, "--repetition-penalty=1.5", "--num-samples=2")
+    expected = Sampling(max_tokens=9, temperature=0.5, top_k=4, top_p=0.7, min_p=0.1, seed=2, repetition_penalty=1.5)
+    assert seen == [(expected, 0), (expected, 1)]
+    lab("infer", "x")
+    assert seen[2] == (Sampling(max_tokens=256, temperature=0.8, top_k=50, top_p=0.9, seed=1337), 0)
+
+
+def test_flags_of_the_engine_arrive(lab, monkeypatch):
+    save_gpt("results/run")
+    load, seen = writing.load_engine, []
+    monkeypatch.setattr(writing, "load_engine", lambda *a, **named: seen.append(named) or load(*a, **named))
+    for flags in (("--num-samples=3",), ("--dtype=bf16", "--num-samples=99")):
+        assert lab("infer", "x", "--max-tokens=1", *flags).code == 0
+    assert seen == [{"slots": 3, "precision": "float32"}, {"slots": 16, "precision": "bfloat16"}]
+    monkeypatch.setattr(writing, "select_device", lambda flag: Device(0))
+    assert "--dtype bfloat16: a GPU multiplies in float32" in lab("infer", "x", "--dtype=bfloat16").error(1)
 
 
 def test_long_prompts(lab):
