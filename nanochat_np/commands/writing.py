@@ -37,7 +37,7 @@ def opened(config: Writing, slots: int) -> Opened:
     if device.index is None and kernels.are_cold() and not config.quiet:
         tell("compiling the loops, once on this machine: some seconds")
     folder = locate(Path(config.checkpoint) if config.checkpoint else newest_run(Path("results")))
-    engine, meta = load_engine(folder, device, slots=slots, precision=config.dtype)
+    engine, meta = load_engine(folder, device, slots=slots, precision=config.dtype, quantize=config.quantize)
     return Opened(engine, meta, folder)
 
 

@@ -35,6 +35,10 @@ class Writing(Common, frozen=True, kw_only=True):
     dtype: Annotated[
         Literal["float32", "bfloat16", "bf16"], Meta(description="precision of large products; bfloat16 is of the CPU")
     ] = "float32"
+    quantize: Annotated[
+        Literal["float32", "bfloat16", "int8"],
+        Meta(description="matrices for decoding, on the CPU: fewer bits are faster and less exact"),
+    ] = "float32"
 
     def __post_init__(self) -> None:
         spelled_out(self)

@@ -171,9 +171,12 @@ def test_flags_of_the_engine_arrive(lab, monkeypatch):
     save_gpt("results/run")
     load, seen = writing.load_engine, []
     monkeypatch.setattr(writing, "load_engine", lambda *a, **named: seen.append(named) or load(*a, **named))
-    for flags in (("--num-samples=3",), ("--dtype=bf16", "--num-samples=99")):
+    for flags in (("--num-samples=3",), ("--dtype=bf16", "--num-samples=99", "--quantize=int8")):
         assert lab("infer", "x", "--max-tokens=1", *flags).code == 0
-    assert seen == [{"slots": 3, "precision": "float32"}, {"slots": 16, "precision": "bfloat16"}]
+    assert seen == [
+        {"slots": 3, "precision": "float32", "quantize": "float32"},
+        {"slots": 16, "precision": "bfloat16", "quantize": "int8"},
+    ]
     monkeypatch.setattr(writing, "select_device", lambda flag: Device(0))
     assert "--dtype bfloat16: a GPU multiplies in float32" in lab("infer", "x", "--dtype=bfloat16").error(1)
 
