@@ -20,7 +20,7 @@ from nanochat_np.infer.generation import FinishReason, Generation
 from nanochat_np.infer.gpt_engine import GPTEngine
 from nanochat_np.infer.tool import Tool
 from nanochat_np.text.conversation import Message, Part, stop_ids
-from nanochat_np.text.fit import fit_conversation, with_end_of
+from nanochat_np.text.fit import fit_conversation, room_beside, with_end_of
 
 _SLOTS = 16  # answers that are written at a time
 
@@ -121,7 +121,7 @@ def _refuse_idle(given: frozenset[str]) -> None:
 
 
 def _conversation(config: InferConfig, model: Opened, prompt: str) -> list[int]:
-    tokenizer, room = model.engine.tokenizer, model.engine.config.sequence_len - 1
+    tokenizer, room = model.engine.tokenizer, _room(config, model)
     messages = [Message("user", prompt)]
     if config.system is not None:
         messages.insert(0, Message("system", config.system))
@@ -134,8 +134,13 @@ def _conversation(config: InferConfig, model: Opened, prompt: str) -> list[int]:
 
 
 def _document(config: InferConfig, model: Opened, prompt: str) -> list[int]:
-    most = model.engine.config.sequence_len - 1
-    return document_prompt(model.engine.tokenizer, prompt, most, config.truncate_prompt)
+    return document_prompt(model.engine.tokenizer, prompt, _room(config, model), config.truncate_prompt)
+
+
+def _room(config: InferConfig, model: Opened) -> int:
+    """Tokens that the prompt may have: all but one of the context, unless it may be cut to leave more to the answer."""
+    context = model.engine.config.sequence_len
+    return room_beside(config.max_tokens, context) if config.truncate_prompt else context - 1
 
 
 def _show(pieces: Iterable[tuple[Answer, list[Span]]]) -> None:

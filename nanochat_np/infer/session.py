@@ -11,7 +11,7 @@ from nanochat_np.infer.gpt_engine import GPTEngine
 from nanochat_np.infer.sampling import Sampling
 from nanochat_np.infer.tool import Tool
 from nanochat_np.text.conversation import Message, stop_ids
-from nanochat_np.text.fit import fit_conversation
+from nanochat_np.text.fit import fit_conversation, room_beside
 
 
 class Session:
@@ -48,8 +48,7 @@ class Session:
         Raises MessageTooLong and DataError at once.
         """
         question = Message("user", text)
-        context = self.engine.config.sequence_len
-        room = context - min(self.sampling.max_tokens, context // 4)  # an answer needs some of it
+        room = room_beside(self.sampling.max_tokens, self.engine.config.sequence_len)
         prompt, self.left_out = fit_conversation(self.engine.tokenizer, [*self.conversation, question], room)
         return self._answered(question, prompt)
 
