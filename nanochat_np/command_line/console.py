@@ -17,6 +17,11 @@ def out(text: str, end: str = "\n") -> None:
     print(text, end=end, flush=True)
 
 
+def tell(text: str = "") -> None:
+    """Print a line about the work, on stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
 @contextlib.contextmanager
 def progress(total: int, quiet: bool) -> Iterator["Progress"]:
     """Show steps of ``total`` on stderr: a live bar on a terminal, a line every few seconds elsewhere, or nothing."""
@@ -80,7 +85,7 @@ class Lines(Timed):
     """Plain lines for a pipe or a file."""
 
     def note(self, text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
+        tell(text)
 
     def _show(self, step: int, text: str) -> None:
         self.note(f"step {step}/{self.total}  {text}".rstrip())

@@ -10,10 +10,12 @@ from nanochat_np.backend.random import stream
 from nanochat_np.command_line.console import out
 from nanochat_np.config import SampleConfig
 from nanochat_np.errors import CheckpointError, ConfigError
+from nanochat_np.infer.document import continue_prompt
 from nanochat_np.infer.engine import Engine
+from nanochat_np.infer.gpt_engine import GPTEngine
 from nanochat_np.infer.sampler import Sampler, check_temperature, greedy, random_sampler
+from nanochat_np.infer.sampling import Sampling
 from nanochat_np.infer.text import continue_text
-from nanochat_np.infer.whole import continue_prompt
 from nanochat_np.text import bpe_file
 from nanochat_np.text.character import CharTokenizer
 from nanochat_np.train import checkpoint
@@ -57,7 +59,7 @@ def run(config: SampleConfig, given: frozenset[str]) -> SampleSummary:
     write = _writer(config, found, folder, device)
     texts = []
     for number in range(config.num_samples):
-        pieces = write(_sampler(config, number))
+        pieces = write(number)
         if number:
             out("-" * 8)
         texts.append(config.prompt + _shown(config.prompt, pieces))
@@ -79,18 +81,22 @@ def run(config: SampleConfig, given: frozenset[str]) -> SampleSummary:
 
 def _writer(
     config: SampleConfig, found: checkpoint.Checkpoint, folder: Path, device: Device
-) -> Callable[[Sampler], Iterator[str]]:
-    """What continues the prompt with the draws of a sampler, a piece of text at a time."""
+) -> Callable[[int], Iterator[str]]:
+    """What continues the prompt for the sample of a number, a piece of text at a time."""
     prompt, count, truncate = config.prompt, config.max_new_tokens, config.truncate_prompt
     meta = found.meta
     if isinstance(meta, CharacterMeta):
-        engine, characters = Engine(meta.model, found.weights, device), CharTokenizer(meta.characters)
-        return lambda sampler: continue_text(engine, characters, meta.style, prompt, count, sampler, truncate)
-    tokenizer = bpe_file.load(folder)
-    with device.active():
-        weights = {name: device.array(values) for name, values in found.weights.items()}
-    model = meta.model
-    return lambda sampler: continue_prompt(weights, model, device, tokenizer, prompt, count, sampler, truncate)
+        lab, characters, style = Engine(meta.model, found.weights, device), CharTokenizer(meta.characters), meta.style
+        return lambda n: continue_text(lab, characters, style, prompt, count, _sampler(config, n), truncate)
+    engine = GPTEngine(meta.model, found.weights, bpe_file.load(folder), device, slots=1)
+    sampling = Sampling(
+        max_tokens=count,
+        temperature=0.0 if config.greedy else config.temperature,
+        top_k=config.top_k,
+        top_p=config.top_p,
+        seed=config.seed,
+    )
+    return lambda n: continue_prompt(engine, prompt, sampling, n, truncate)
 
 
 def _sampler(config: SampleConfig, number: int) -> Sampler:

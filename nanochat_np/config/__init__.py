@@ -6,6 +6,7 @@ help.  A field that is ``None`` has a default that depends on others; ``resolved
 ``config.json`` of a run holds.
 """
 
+from nanochat_np.config.chat import ChatConfig, InferConfig, Writing, stop_strings
 from nanochat_np.config.common import Common, Count, DeviceName, Folder, Positive
 from nanochat_np.config.fine_tuning import FineTuneConfig, MidtrainConfig, SftConfig
 from nanochat_np.config.interop import ExportConfig, ImportConfig
@@ -32,6 +33,7 @@ __all__ = [
     "MINI_GPT_SHAPE",
     "AblateConfig",
     "BenchConfig",
+    "ChatConfig",
     "Common",
     "Count",
     "DataConfig",
@@ -42,6 +44,7 @@ __all__ = [
     "FineTuneConfig",
     "Folder",
     "ImportConfig",
+    "InferConfig",
     "Learning",
     "MidtrainConfig",
     "ModelKind",
@@ -54,5 +57,7 @@ __all__ = [
     "Sink",
     "TokenizerConfig",
     "TrainConfig",
+    "Writing",
     "refuse_idle",
+    "stop_strings",
 ]

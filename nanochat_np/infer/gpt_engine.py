@@ -15,6 +15,7 @@ from nanochat_np.infer.quantize import Quantize
 from nanochat_np.nn import gpt_decode
 from nanochat_np.nn.gpt_cache import GPTCache
 from nanochat_np.nn.gpt_config import GPTConfig
+from nanochat_np.nn.model import Weights
 from nanochat_np.text.bpe import BpeTokenizer
 
 
@@ -31,20 +32,22 @@ class GPTEngine:
         slots: int = 16,
         precision: str = "float32",
         quantize: Quantize = "float32",
+        copy: bool = True,
     ) -> None:
         """``weights`` are copied to the device; ``precision`` is that of products: see `backend.products`.
 
         ``quantize`` rounds the matrices to "bfloat16" or "int8", which makes decoding on a CPU faster.  Raises
-        ConfigError where that has no kernel.
+        ConfigError where that has no kernel.  Without ``copy`` the weights are used where they are, on the device
+        already, not packed for speed: then the engine sees them change.
         """
         self.config, self.tokenizer, self.device, self.slots = config, tokenizer, device, slots
         self._precision = precision
         with device.active():
-            self.weights = {name: device.array(values) for name, values in weights.items()}
+            self.weights: Weights = {name: device.array(values) if copy else values for name, values in weights.items()}
             dtype = self.weights["transformer.wte.weight"].dtype
             self._cache = GPTCache(config, device, dtype, slots)
         self._packed: Any = None
-        if device.index is None and dtype == np.float32 and kernels.in_use():
+        if copy and device.index is None and dtype == np.float32 and kernels.in_use():
             module = importlib.import_module("nanochat_np.infer.packed_gpt")  # imports Numba
             self._packed = module.PackedGPT(config, self.weights, quantize, self._cache)
         elif quantize != "float32":
@@ -52,7 +55,8 @@ class GPTEngine:
 
     def begin(self, slot: int) -> None:
         """Let a slot forget its text."""
-        self._cache.clear(slot)
+        with self.device.active():
+            self._cache.clear(slot)
 
     def copy(self, source: int, target: int) -> None:
         """Give a slot the text of another."""

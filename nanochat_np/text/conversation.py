@@ -6,7 +6,7 @@ What the assistant says, its calls of the tool and the token that ends its turn 
 the tool answers are not.  Each text is encoded by itself.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -70,6 +70,16 @@ def render_for_completion(tokenizer: BpeTokenizer, conversation: object, max_tok
         raise DataError("the last message is the user's: it must be the assistant's, which is left out to be completed")
     ids, _ = _rendered(tokenizer, turns, max_tokens)
     return np.append(ids, np.int32(tokenizer.special_ids[special.ASSISTANT_START]))
+
+
+def check_conversation(messages: Sequence[Message]) -> None:
+    """Raise DataError where the messages are not as `Conversation` says."""
+    _turns({"messages": messages})
+
+
+def stop_ids(tokenizer: BpeTokenizer) -> frozenset[int]:
+    """The tokens that end what the assistant says."""
+    return frozenset({tokenizer.special_ids[special.ASSISTANT_END], tokenizer.bos})
 
 
 class _Turn(NamedTuple):

@@ -32,6 +32,11 @@ def fit_conversation(tokenizer: BpeTokenizer, messages: Sequence[Message], room:
     return without(count).tolist(), 2 * count
 
 
+def room_beside(answer: int, context: int) -> int:
+    """Tokens of a context for what an answer of at most so many follows; the answer may claim up to a quarter of it."""
+    return context - min(answer, context // 4)
+
+
 def with_end_of(tokenizer: BpeTokenizer, messages: Sequence[Message], room: int) -> list[Message]:
     """The messages with as much of the last one's text, from its end, as ``room`` tokens in all have a place for.
 

@@ -11,14 +11,16 @@ from nanochat_np.config import FineTuneConfig, MidtrainConfig
 from nanochat_np.data.loader import packed_batches
 from nanochat_np.data.split import Split
 from nanochat_np.evaluate.bits import Validation
-from nanochat_np.infer.sampler import greedy
-from nanochat_np.infer.whole import generate
+from nanochat_np.infer.batch import complete
+from nanochat_np.infer.generation import Generation
+from nanochat_np.infer.gpt_engine import GPTEngine
+from nanochat_np.infer.sampling import Sampling
+from nanochat_np.infer.tool import Tool
 from nanochat_np.optim.groups import lr_multiplier
 from nanochat_np.tasks.batches import mixed_batches, position_of
 from nanochat_np.tasks.mixture import Mixture, Mixtures
-from nanochat_np.text import special
 from nanochat_np.text.bpe import BpeTokenizer
-from nanochat_np.text.conversation import Conversation, Message, render_for_completion
+from nanochat_np.text.conversation import Conversation, Message, render_for_completion, stop_ids
 from nanochat_np.train.gpt_stage import Batches, GPTStage, Schedule
 from nanochat_np.train.gpt_trainer import GPTTrainer
 from nanochat_np.train.meta import Stage
@@ -91,11 +93,10 @@ class FineTuneStage(GPTStage):
         lrm = config.init_lr_frac * lr_multiplier(step, *arguments)
         return Schedule(lrm, _MOMENTUM if config.warm_optimizer else cold, 0.0)
 
-    def _sample(self, prompt: str) -> str:
-        """What the assistant writes, calls of the tool and what it takes for their results included."""
-        t = self.trainer
+    def _sample(self, engine: GPTEngine, prompt: str, sampling: Sampling) -> str:
+        """What the assistant writes, calls of the tool and their results included, with the tokens that frame them."""
         asked = Conversation((Message("user", prompt), Message("assistant", "")))
         context = render_for_completion(self.tokenizer, asked).tolist()
-        end = self.tokenizer.special_ids[special.ASSISTANT_END]
-        tokens = generate(t.weights, t.config, t.device, context, self.config.sample_tokens, greedy, stop=end)
-        return self.tokenizer.decode(list(tokens))
+        generation = Generation(context, sampling, stop=stop_ids(self.tokenizer), tool=Tool(self.tokenizer))
+        complete(engine, [generation])
+        return self.tokenizer.decode(generation.tokens)

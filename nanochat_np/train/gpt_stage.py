@@ -17,6 +17,8 @@ from nanochat_np.data.prefetch import prefetched
 from nanochat_np.errors import CheckpointError, ConfigError
 from nanochat_np.evaluate.bits import Validation
 from nanochat_np.evaluate.packed import validate_packed
+from nanochat_np.infer.gpt_engine import GPTEngine
+from nanochat_np.infer.sampling import Sampling
 from nanochat_np.text import bpe_file
 from nanochat_np.text.bpe import BpeTokenizer
 from nanochat_np.train import checkpoint as checkpoints
@@ -116,7 +118,7 @@ class GPTStage(abc.ABC):
     def _schedule(self, step: int) -> Schedule: ...
 
     @abc.abstractmethod
-    def _sample(self, prompt: str) -> str: ...
+    def _sample(self, engine: GPTEngine, prompt: str, sampling: Sampling) -> str: ...
 
     @contextlib.contextmanager
     def loading(self) -> Iterator[None]:
@@ -191,7 +193,11 @@ class GPTStage(abc.ABC):
 
     def samples(self) -> list[tuple[str, str]]:
         """See `stage.Stage.samples`."""
-        return [(prompt, self._sample(prompt)) for prompt in self.prompts] if self.config.sample_tokens else []
+        if not self.config.sample_tokens:
+            return []
+        t, likeliest = self.trainer, Sampling(max_tokens=self.config.sample_tokens, temperature=0.0)
+        engine = GPTEngine(t.config, t.weights, self.tokenizer, t.device, slots=1, copy=False)
+        return [(prompt, self._sample(engine, prompt, likeliest)) for prompt in self.prompts]
 
     def _validated(self, batches: Batches, observe: Callable[[], None]) -> Validation:
         """The loss of the first ``eval_tokens`` tokens of them, at least of one batch."""

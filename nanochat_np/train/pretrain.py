@@ -7,8 +7,9 @@ from nanochat_np.config import PretrainConfig
 from nanochat_np.data.loader import packed_batches
 from nanochat_np.data.position import Position
 from nanochat_np.data.split import Split
-from nanochat_np.infer.sampler import greedy
-from nanochat_np.infer.whole import continue_prompt
+from nanochat_np.infer.document import continue_prompt
+from nanochat_np.infer.gpt_engine import GPTEngine
+from nanochat_np.infer.sampling import Sampling
 from nanochat_np.optim.groups import decay_multiplier, lr_multiplier, muon_momentum
 from nanochat_np.text.bpe import BpeTokenizer
 from nanochat_np.train.gpt_stage import Batches, GPTStage, Schedule
@@ -55,8 +56,5 @@ class PretrainStage(GPTStage):
         lrm = lr_multiplier(step, steps, config.warmup_steps, config.warmdown_ratio, config.final_lr_frac)
         return Schedule(lrm, muon_momentum(step, steps, config.warmdown_ratio), decay_multiplier(step, steps))
 
-    def _sample(self, prompt: str) -> str:
-        t, count = self.trainer, self.config.sample_tokens
-        return "".join(
-            continue_prompt(t.weights, t.config, t.device, self.tokenizer, prompt, count, greedy, truncate=True)
-        )
+    def _sample(self, engine: GPTEngine, prompt: str, sampling: Sampling) -> str:
+        return "".join(continue_prompt(engine, prompt, sampling, truncate=True))

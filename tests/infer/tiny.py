@@ -36,6 +36,9 @@ class Scripted:
     def begin(self, slot):
         self.texts[slot] = []
 
+    def length(self, slot):
+        return len(self.texts[slot])
+
     def copy(self, source, target):
         self.texts[target] = list(self.texts[source])
 
