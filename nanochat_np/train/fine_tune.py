@@ -89,13 +89,17 @@ class FineTuneStage(GPTStage):
         arguments = self.work.iterations, config.warmup_steps, config.warmdown_ratio, config.final_lr_frac
         cold = float(np.interp(step, (0, _MOMENTUM_STEPS), (_COLD_MOMENTUM, _MOMENTUM)))
         lrm = config.init_lr_frac * lr_multiplier(step, *arguments)
-        return Schedule(lrm, _MOMENTUM if config.warm_optimizer else cold, 0.0)
+        return Schedule(lrm, _MOMENTUM if config.warm_optimizer else cold, 1.0)
 
     def _sample(self, prompt: str) -> str:
-        """What the assistant writes, calls of the tool and what it takes for their results included."""
-        t = self.trainer
+        """What the assistant writes, up to a call of the tool: nothing here computes its result."""
+        t, ids = self.trainer, self.tokenizer.special_ids
         asked = Conversation((Message("user", prompt), Message("assistant", "")))
         context = render_for_completion(self.tokenizer, asked).tolist()
-        end = self.tokenizer.special_ids[special.ASSISTANT_END]
-        tokens = generate(t.weights, t.config, t.device, context, self.config.sample_tokens, greedy, stop=end)
-        return self.tokenizer.decode(list(tokens))
+        count, end = self.config.sample_tokens, ids[special.ASSISTANT_END]
+        tokens = []
+        for token in generate(t.weights, t.config, t.device, context, count, greedy, stop=end):
+            tokens.append(token)
+            if token == ids[special.PYTHON_END]:
+                break
+        return self.tokenizer.decode(tokens)
