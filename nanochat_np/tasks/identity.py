@@ -84,7 +84,7 @@ _STATE = Intent(
         """
         how are you [|doing|feeling|today|doing today|feeling today|this morning|this evening|now|my friend|tonight];
         how do you [do|feel] [|today|now]; how is it going [|today|with you|for you]; how goes it;
-        how are things [|today|with you|going]; are you [well|okay|fine|all right] [|today]; are you feeling [well|good];
+        how are things [|today|with you|going]; are you [well|okay|fine] [|today]; are you feeling [well|good];
         is all well [|with you]; is everything [okay|fine|good|all right] [|with you]; how is your [day|morning|evening]
         """
     ),
@@ -116,7 +116,7 @@ _GOODBYE = Intent(
 INTENTS = (_NAME, _ABILITIES, _MAKER, _GREETING, _STATE, _THANKS, _GOODBYE)
 _OFTEN = (_NAME, *INTENTS)  # the name is asked twice as often
 _BEFORE = ("", "", "", "", "", "hi, ", "hello, ", "hey, ", "so, ", "please, ", "tell me, ", "hello! ", "ok, ")
-_AFTER_A_QUESTION = ("?", "?", "?", "?", "", "", " then?", ", please?", " now?", "??")
+_AFTER_A_QUESTION = ("?", "?", "?", "?", "", "", " then?", ", please?", "??")
 _AFTER = ("", "", "", ".", ".", "!", "!")
 
 

@@ -91,7 +91,7 @@ class FineTuneStage(GPTStage):
         arguments = self.work.iterations, config.warmup_steps, config.warmdown_ratio, config.final_lr_frac
         cold = float(np.interp(step, (0, _MOMENTUM_STEPS), (_COLD_MOMENTUM, _MOMENTUM)))
         lrm = config.init_lr_frac * lr_multiplier(step, *arguments)
-        return Schedule(lrm, _MOMENTUM if config.warm_optimizer else cold, 0.0)
+        return Schedule(lrm, _MOMENTUM if config.warm_optimizer else cold, 1.0)
 
     def _sample(self, engine: GPTEngine, prompt: str, sampling: Sampling) -> str:
         """What the assistant writes, calls of the tool and their results included, with the tokens that frame them."""

@@ -74,7 +74,7 @@ def test_the_longest_that_fits_comes_next_and_padding_is_not_learnt():
 
 def test_what_is_longer_than_a_row_is_cut_and_does_not_stall():
     long, unanswered = talk("q", "x" * 500), talk("y" * 500, "x")
-    for batch in first(150, of(long, unanswered), rows=1, length=20):
+    for batch in first(120, of(long, unanswered), rows=1, length=20):
         assert (batch.targets >= 0).sum() > 5
     with pytest.raises(DataError, match=r"talks: no answer begins within 21 tokens: raise --max-seq-len"):
         first(1, of(unanswered), length=20)
@@ -97,7 +97,7 @@ def test_documents_are_spread_evenly():
     assert "document" in TOKENIZER.decode(documents)
 
 
-@pytest.mark.parametrize("stop", [0, 1, 7])
+@pytest.mark.parametrize("stop", [0, 7])
 def test_going_on_is_exact(stop):
     options = {"share": 0.3, "waiting_conversations": 20}
     whole = first(12, **options)

@@ -114,7 +114,9 @@ def test_it_learns(tune):
     assert np.mean(losses[-5:]) < 0.7 * losses[0]
 
 
-@pytest.mark.parametrize(("stage", "flags"), [("sft", ()), ("midtrain", ("--no-warm-optimizer",))])
+@pytest.mark.parametrize(
+    ("stage", "flags"), [("sft", ()), pytest.param("midtrain", ("--no-warm-optimizer",), marks=pytest.mark.slow)]
+)
 def test_a_resumed_run_is_the_undisturbed_one(tune, stage, flags):
     common = ("--save-every=1", "--eval-every=2", "--sample-every=2", "--sample-tokens=2", "--keep=0", *flags)
     whole = tune("--out=whole", "--docs-fraction=0.3", *common, stage=stage)
@@ -131,6 +133,7 @@ def test_a_resumed_run_is_the_undisturbed_one(tune, stage, flags):
         ]
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_before_its_first_checkpoint(tune):
     whole = tune("--out=whole")
     shutil.copytree(whole, "run")
@@ -139,6 +142,7 @@ def test_a_run_that_was_killed_before_its_first_checkpoint(tune):
     assert final_bytes(Path("run")) == final_bytes(whole)
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_without_its_base(tune, base):
     shutil.copytree(base, "base")
     run = tune("--out=run", "--base=base", "--save-every=3", "--keep=0")
@@ -194,6 +198,7 @@ def test_an_imported_model_can_be_tuned(tune, base):
     assert (settings["embedding_lr"], settings["matrix_lr"]) == (0.3, 0.02)
 
 
+@pytest.mark.slow
 def test_data_of_ones_own(tune):
     lines = [json.dumps({"instruction": f"say {i}", "response": "yes"}) for i in range(30)]
     Path("mine.jsonl").write_text("\n".join(lines))

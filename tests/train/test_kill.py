@@ -67,7 +67,18 @@ CASES = {
     "tensor": ("train", LAB),
     "scalar": ("train", (*LAB, "--mode=scalar")),
     "pretrain": ("pretrain", (*TINY_PRETRAIN, *PRETRAIN)),
-    "sft": ("sft", ("--quiet", "--base=base", "--max-seq-len=64", "--total-batch-size=128", *PRETRAIN)),
+    "sft": (
+        "sft",
+        (
+            "--quiet",
+            "--base=base",
+            "--data=identity",
+            "--max-seq-len=64",
+            "--total-batch-size=128",
+            "--eval-tokens=64",
+            *PRETRAIN,
+        ),
+    ),
 }
 
 
