@@ -15,7 +15,7 @@ LAYERS = [
     ["cli", "__main__"],
     ["commands"],
     ["experiments", "serve", "train", "evaluate"],
-    ["infer", "nn", "optim", "data", "text", "scalar", "interop"],
+    ["infer", "execute", "nn", "optim", "data", "text", "scalar", "interop"],
     ["ops"],
     ["kernels"],
     ["backend"],

@@ -18,6 +18,7 @@ from nanochat_np.commands.doctor_kernels import kernels_section, speed_section
 from nanochat_np.commands.doctor_plan import plan_section
 from nanochat_np.config import DoctorConfig
 from nanochat_np.errors import ConfigError
+from nanochat_np.execute import strongest_layer
 
 Section = dict[str, Any]
 GIB = 2**30
@@ -39,8 +40,9 @@ def run(config: DoctorConfig, given: frozenset[str]) -> Section:
     numba, numba_advice = _numba()
     gpu, gpu_advice = gpu_section()
     sections = {"versions": versions, "cpu": cpu, "blas": blas, "numba": numba, "kernels": kernels_section()}
-    sections |= {"speed": speed_section(), "gpu": gpu}
-    advice = [*blas_advice(blas, environment.cpu_info()), *numba_advice, *gpu_advice]
+    code, code_advice = _generated_code()
+    sections |= {"speed": speed_section(), "gpu": gpu, "generated_code": code}
+    advice = [*blas_advice(blas, environment.cpu_info()), *numba_advice, *gpu_advice, *code_advice]
     out(report(sections, advice))
     return {"command": "doctor", **sections, "advice": advice}
 
@@ -112,6 +114,12 @@ def _numba() -> tuple[Section, list[str]]:
         problem = f"compiled loops are not kept ({folder}), every run compiles them again"
         return section, [f"{problem}: set NUMBA_CACHE_DIR to a folder that can be written"]
     return section, []
+
+
+def _generated_code() -> tuple[Section, list[str]]:
+    layer = strongest_layer()
+    cure = "nothing keeps code that a model wrote from your files and the network (HumanEval): install bubblewrap"
+    return {"run_in": layer}, [cure] if layer == "limits" and sys.platform == "linux" else []
 
 
 def _shown(value: Any) -> str:

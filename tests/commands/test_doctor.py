@@ -24,7 +24,7 @@ def test_the_report_is_the_summary(capsys: pytest.CaptureFixture[str], monkeypat
     text = capsys.readouterr().out
     assert json.loads(json.dumps(summary)) == summary
     sections = [name for name in summary if name not in ("command", "advice")]
-    assert sections == ["versions", "cpu", "blas", "numba", "kernels", "speed", "gpu"]
+    assert sections == ["versions", "cpu", "blas", "numba", "kernels", "speed", "gpu", "generated_code"]
     assert "tiles of" in summary["kernels"]["bfloat16_products"]
     for name in ("nanochat np", "python", "numpy", "model", "cpus usable", "kernel", "float32 gflops", "cache folder"):
         assert f"\n  {name} " in text
