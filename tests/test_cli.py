@@ -27,6 +27,7 @@ def test_the_commands_are_those_of_the_documentation() -> None:
         "tokenizer",
         "data",
         "pretrain",
+        "eval",
         "import",
         "export",
         "bench",

@@ -7,6 +7,7 @@ help.  A field that is ``None`` has a default that depends on others; ``resolved
 """
 
 from nanochat_np.config.common import Common, Count, DeviceName, Folder, Positive
+from nanochat_np.config.evaluate import EvalConfig
 from nanochat_np.config.interop import ExportConfig, ImportConfig
 from nanochat_np.config.lab import (
     LEARNING_RATES,
@@ -36,6 +37,7 @@ __all__ = [
     "DeviceName",
     "DoctorConfig",
     "Dtype",
+    "EvalConfig",
     "ExportConfig",
     "Folder",
     "ImportConfig",

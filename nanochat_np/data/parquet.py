@@ -1,4 +1,4 @@
-"""Parquet files of one text column: the only place that knows pyarrow."""
+"""Parquet files, above all of one text column: the only place that knows pyarrow."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -58,6 +58,14 @@ class ParquetFile:
             raise DataError(
                 f"{self.path}: has no column {self._column} of strings: it has {', '.join(strings) or 'none at all'}"
             )
+
+
+def parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
+    """The rows of a file with all their columns.  Raises DataError where it cannot be read."""
+    parquet = require_pyarrow().parquet
+    with _damage(str(path)), parquet.ParquetFile(path, page_checksum_verification=True) as file:
+        for batch in file.iter_batches(use_threads=False):
+            yield from batch.to_pylist()
 
 
 @contextmanager

@@ -28,7 +28,7 @@ class GPTEngine:
     ) -> None:
         """``weights`` are copied to the device; ``precision`` is that of products: see `backend.products`."""
         self.config, self.tokenizer, self.device, self.slots = config, tokenizer, device, slots
-        self._precision = precision
+        self.precision = precision
         with device.active():
             self.weights = {name: device.array(values) for name, values in weights.items()}
             dtype = self.weights["transformer.wte.weight"].dtype
@@ -49,14 +49,14 @@ class GPTEngine:
 
     def extend(self, slot: int, tokens: Sequence[int]) -> np.ndarray:
         """Logits (V,) after more tokens of the text in a slot, at most ``sequence_len`` in all."""
-        with self.device.active(), products_in(self._precision):
+        with self.device.active(), products_in(self.precision):
             idx = self.device.array(np.array(tokens, np.int64))
             x = gpt_decode.extend(self.weights, self.config, idx, self._cache, slot)
             return to_numpy(gpt_decode.head(self.weights, self.config, x[-1:])[0])
 
     def step(self, slots: Sequence[int], tokens: Sequence[int]) -> np.ndarray:
         """Logits (B, V) after one more token of the text in each of the slots."""
-        with self.device.active(), products_in(self._precision):
+        with self.device.active(), products_in(self.precision):
             idx = self.device.array(np.array(tokens, np.int64))
             x = gpt_decode.step(self.weights, self.config, idx, self._cache, slots)
             return to_numpy(gpt_decode.head(self.weights, self.config, x))
