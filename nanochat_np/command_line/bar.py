@@ -24,7 +24,7 @@ class Bar(Timed):
 
     def _show(self, step: int, text: str) -> None:
         room = self._rich.console.width - len(f" {self.total}/{self.total} ")
-        self._rich.update(self._task, completed=step, text=_shortened(text, room), refresh=True)
+        self._rich.update(self._task, completed=step, total=self.total, text=_shortened(text, room), refresh=True)
 
 
 def _shortened(text: str, room: int) -> str:

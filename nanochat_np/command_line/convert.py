@@ -49,6 +49,8 @@ def expected(flag: Flag) -> str:
             return ", ".join(filter(None, (kind, bounds(number))))
         case shape.VarTupleType(item_type=item):
             inner = plain(item)
+            if isinstance(inner, shape.LiteralType):
+                return f"{', '.join(map(str, inner.values))}, separated by commas"
             limits = bounds(inner) if isinstance(inner, shape.IntType) else ""
             return "whole numbers separated by commas" + (f", each {limits}" if limits else "")
         case _:

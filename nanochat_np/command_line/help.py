@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from msgspec import inspect as shape
 
 import nanochat_np
-from nanochat_np.command_line.command import PROGRAM, Command, Flag, flags_of
+from nanochat_np.command_line.command import PROGRAM, Command, Flag, flags_of, plain
 from nanochat_np.command_line.convert import bounds
 from nanochat_np.command_line.guard import find_command
 from nanochat_np.config import Common
@@ -80,8 +80,8 @@ def _usage(flag: Flag) -> str:
             value = "N"
         case shape.FloatType():
             value = "X"
-        case shape.VarTupleType():
-            value = "N,N,..."
+        case shape.VarTupleType(item_type=item):
+            value = "N,N,..." if isinstance(plain(item), shape.IntType) else "NAME,..."
         case _:
             value = "TEXT"
     return f"{flag.option} {value}"
@@ -92,7 +92,7 @@ def _meaning(flag: Flag) -> str:
     notes = []
     if isinstance(flag.kind, shape.IntType | shape.FloatType) and bounds(flag.kind):
         notes.append(bounds(flag.kind))
-    if flag.default is not None:
+    if flag.default not in (None, ()):
         notes.append(f"default {_default(flag)}")
     return f"{flag.description} [{', '.join(notes)}]" if notes else flag.description
 

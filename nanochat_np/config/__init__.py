@@ -8,6 +8,7 @@ help.  A field that is ``None`` has a default that depends on others; ``resolved
 
 from nanochat_np.config.chat import ChatConfig, InferConfig, Writing, stop_strings
 from nanochat_np.config.common import Common, Count, DeviceName, Folder, Positive
+from nanochat_np.config.evaluate import EvalConfig
 from nanochat_np.config.fine_tuning import FineTuneConfig, MidtrainConfig, SftConfig
 from nanochat_np.config.interop import ExportConfig, ImportConfig
 from nanochat_np.config.lab import (
@@ -24,6 +25,7 @@ from nanochat_np.config.lab import (
     refuse_idle,
 )
 from nanochat_np.config.pretrain import PretrainConfig
+from nanochat_np.config.speedrun import SpeedrunConfig
 from nanochat_np.config.stage import Sink
 from nanochat_np.config.text import DataConfig, TokenizerConfig
 from nanochat_np.config.tools import BenchConfig, DoctorConfig
@@ -40,6 +42,7 @@ __all__ = [
     "DeviceName",
     "DoctorConfig",
     "Dtype",
+    "EvalConfig",
     "ExportConfig",
     "FineTuneConfig",
     "Folder",
@@ -55,6 +58,7 @@ __all__ = [
     "SampleConfig",
     "SftConfig",
     "Sink",
+    "SpeedrunConfig",
     "TokenizerConfig",
     "TrainConfig",
     "Writing",

@@ -84,6 +84,17 @@ def packed_batches(
         )
 
 
+def tokens_up_to(files: Sequence[DocumentFile], tokenizer: Tokenizer, most: int) -> int:
+    """How many tokens the documents have, each with the one that begins it; ``most`` where they have more."""
+    count = 0
+    for file in files:
+        for group in file.groups():
+            count += sum(len(ids) + 1 for ids in tokenizer.encode_batch(file.read(group)))
+            if count >= most:
+                return most
+    return count
+
+
 def _encoded(
     tokenizer: Tokenizer, capacity: int, references: Sequence[Reference], texts: Sequence[str]
 ) -> Iterator[Document]:

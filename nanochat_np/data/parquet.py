@@ -60,13 +60,16 @@ class ParquetFile:
             )
 
 
-def rows(path: Path, columns: Collection[str]) -> Iterator[dict[str, Any]]:
-    """Each row of a file as a dict of those of ``columns`` that the file has.  Raises DataError for a damaged file."""
+def rows(path: Path, columns: Collection[str] | None = None) -> Iterator[dict[str, Any]]:
+    """Each row of a file as a dict of those of ``columns`` that the file has, by default of all.
+
+    Raises DataError for a damaged file.
+    """
     parquet = require_pyarrow().parquet
     with _damage(str(path)):
         file = parquet.ParquetFile(path, page_checksum_verification=True)
     with file, _damage(str(path)):
-        present = [name for name in file.schema_arrow.names if name in columns]
+        present = [name for name in file.schema_arrow.names if columns is None or name in columns]
         for group in range(file.num_row_groups):
             yield from file.read_row_group(group, columns=present, use_threads=False).to_pylist()
 

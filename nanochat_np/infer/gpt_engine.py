@@ -41,7 +41,7 @@ class GPTEngine:
         already, not packed for speed: then the engine sees them change.
         """
         self.config, self.tokenizer, self.device, self.slots = config, tokenizer, device, slots
-        self._precision = precision
+        self.precision = precision
         with device.active():
             self.weights: Weights = {name: device.array(values) if copy else values for name, values in weights.items()}
             dtype = self.weights["transformer.wte.weight"].dtype
@@ -69,7 +69,7 @@ class GPTEngine:
 
     def extend(self, slot: int, tokens: Sequence[int]) -> np.ndarray:
         """Logits (V,) after more tokens of the text in a slot, at most ``sequence_len`` in all."""
-        with self.device.active(), products_in(self._precision):
+        with self.device.active(), products_in(self.precision):
             idx = self.device.array(np.array(tokens, np.int64))
             x = gpt_decode.extend(self.weights, self.config, idx, self._cache, slot)
             return to_numpy(gpt_decode.head(self.weights, self.config, x[-1:])[0])
@@ -78,7 +78,7 @@ class GPTEngine:
         """Logits (B, V) after one more token of the text in each of the slots."""
         if self._packed is not None:
             return self._packed.step(slots, tokens)
-        with self.device.active(), products_in(self._precision):
+        with self.device.active(), products_in(self.precision):
             idx = self.device.array(np.array(tokens, np.int64))
             x = gpt_decode.step(self.weights, self.config, idx, self._cache, slots)
             return to_numpy(gpt_decode.head(self.weights, self.config, x))

@@ -20,6 +20,7 @@ from nanochat_np.nn.gpt_config import SOFTCAP, GPTConfig
 from nanochat_np.nn.model import Weights
 from nanochat_np.ops.embedding import add_embedding_backward, embedding_norm
 from nanochat_np.ops.head import head_loss, head_loss_and_gradient, softcap, token_losses
+from nanochat_np.ops.matmul import matmul
 from nanochat_np.ops.norm import mix_norm, mix_norm_backward, rms_norm, rms_norm_backward
 from nanochat_np.ops.residual import add_to
 from nanochat_np.ops.rotary import rotary_tables
@@ -30,6 +31,13 @@ def logits(w: Weights, config: GPTConfig, idx: Array) -> Array:
     """idx (B, T) -> capped logits (B, T, V).  All of them at once: for evaluation of few positions."""
     x, _ = hidden(w, config, idx)
     return softcap(x @ w["lm_head.weight"][: config.vocab_size].T, SOFTCAP)
+
+
+def logits_at(w: Weights, config: GPTConfig, idx: Array, places: Array) -> Array:
+    """idx (B, T), places (N,) in idx.reshape(-1) -> capped logits (N, V) of what follows each of these places."""
+    x, _ = hidden(w, config, idx, recompute=True)
+    rows = array_module(x).ascontiguousarray(x.reshape(-1, config.n_embd)[places])
+    return softcap(matmul(rows, w["lm_head.weight"][: config.vocab_size].T), SOFTCAP)
 
 
 def loss(w: Weights, config: GPTConfig, idx: Array, targets: Array) -> Array:

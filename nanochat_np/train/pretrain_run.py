@@ -10,6 +10,7 @@ from nanochat_np.backend.device import Device, select_device
 from nanochat_np.backend.random import stream
 from nanochat_np.config import PretrainConfig
 from nanochat_np.data.documents import DocumentFile
+from nanochat_np.data.loader import tokens_up_to
 from nanochat_np.data.split import Split, open_split
 from nanochat_np.errors import ConfigError
 from nanochat_np.nn import gpt_config
@@ -59,7 +60,7 @@ def prepare(config: PretrainConfig, folder: Path | None, reporter: Reporter) -> 
     plan = plans.plan(settings, tokenizer.vocab_size)
     require_memory_of_gpt(plan.model, settings.device_batch_size, settings.recompute, settings.dtype, device)
     if settings.eval_tokens > 0 and config.eval_tokens < 0:
-        most = _tokens_up_to(split.validation, tokenizer, settings.eval_tokens)
+        most = tokens_up_to(split.validation, tokenizer, settings.eval_tokens)
         settings = msgspec.structs.replace(settings, eval_tokens=most)
     return Prepared(settings, split, tokenizer, plan, device)
 
@@ -107,17 +108,6 @@ def _beginning(files: Sequence[DocumentFile]) -> Iterator[str]:
         left -= min(len(text), _OF_A_DOCUMENT)
         if left <= 0:
             return
-
-
-def _tokens_up_to(files: Sequence[DocumentFile], tokenizer: BpeTokenizer, most: int) -> int:
-    """How many tokens the documents have, each with the one that begins it; ``most`` where they have more."""
-    count = 0
-    for file in files:
-        for group in file.groups():
-            count += sum(len(ids) + 1 for ids in tokenizer.encode_batch(file.read(group)))
-            if count >= most:
-                return most
-    return count
 
 
 def _documents(files: Sequence[DocumentFile]) -> Iterator[str]:
