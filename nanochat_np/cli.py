@@ -21,6 +21,7 @@ from nanochat_np.config import (
     PretrainConfig,
     SampleConfig,
     SftConfig,
+    SpeedrunConfig,
     TokenizerConfig,
     TrainConfig,
 )
@@ -54,6 +55,7 @@ COMMANDS = (
     Command("infer", InferConfig, _lazily("nanochat_np.commands.infer")),
     Command("chat", ChatConfig, _lazily("nanochat_np.commands.chat")),
     Command("eval", EvalConfig, _lazily("nanochat_np.commands.eval")),
+    Command("speedrun", SpeedrunConfig, _lazily("nanochat_np.commands.speedrun")),
     Command("import", ImportConfig, _lazily("nanochat_np.commands.import_model")),
     Command("export", ExportConfig, _lazily("nanochat_np.commands.export_model")),
     Command("bench", BenchConfig, _lazily("nanochat_np.commands.bench")),

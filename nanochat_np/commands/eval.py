@@ -20,6 +20,7 @@ from nanochat_np.evaluate.chat import ChatSettings
 from nanochat_np.evaluate.items import Item
 from nanochat_np.evaluate.report import cell, failures
 from nanochat_np.evaluate.result import Result
+from nanochat_np.evaluate.tasks import GENERATED_TASKS
 from nanochat_np.experiments.invocation import invocation
 from nanochat_np.infer.gpt_engine import GPTEngine
 from nanochat_np.interop import huggingface
@@ -97,7 +98,9 @@ def chosen(benchmarks: tuple[Benchmark, ...]) -> list[str]:
     """What to run, in one order, with all that chatcore is a mean of."""
     wanted: set[str] = set(benchmarks)
     if "all" in wanted:
-        wanted = set(METRICS)
+        wanted |= set(METRICS) - set(GENERATED_TASKS)
+    if "generated" in wanted:
+        wanted |= set(GENERATED_TASKS)
     if "arc" in wanted:
         wanted |= {"arc-easy", "arc-challenge"}
     if "chatcore" in wanted:

@@ -6,9 +6,29 @@ from msgspec import Meta
 
 from nanochat_np.config.common import Common, Count, DeviceName, Folder, Positive
 
+# "arc" and "generated" are all of their parts, "all" is all but the generated.
 Benchmark = Literal[
-    "all", "core", "arc", "arc-easy", "arc-challenge", "mmlu", "gsm8k", "humaneval", "chatcore", "bpb"
-]  # "arc" is both of its parts
+    "all",
+    "core",
+    "arc",
+    "arc-easy",
+    "arc-challenge",
+    "mmlu",
+    "gsm8k",
+    "humaneval",
+    "chatcore",
+    "bpb",
+    "generated",
+    "spelling",
+    "counting",
+    "arithmetic",
+    "identity",
+    "unknown",
+    "dates",
+    "facts",
+    "hard-spelling",
+    "hard-counting",
+]
 
 
 class EvalData(Common, frozen=True, kw_only=True):
@@ -21,7 +41,11 @@ class EvalData(Common, frozen=True, kw_only=True):
     hf: Annotated[Folder | None, Meta(description="a Hugging Face NanoChat folder, besides or in their place")] = None
     benchmarks: Annotated[
         tuple[Benchmark, ...],
-        Meta(description="core, arc-easy, arc-challenge (arc is both), mmlu, gsm8k, humaneval, chatcore, bpb, or all"),
+        Meta(
+            description="core, arc-easy, arc-challenge (arc is both), mmlu, gsm8k, humaneval, chatcore, bpb, or all of "
+            "these; generated, which is spelling, counting, arithmetic, identity, unknown, dates, facts, hard-spelling "
+            "and hard-counting"
+        ),
     ] = ("all",)
     data_dir: Annotated[
         Folder | None,
@@ -42,6 +66,7 @@ class EvalConfig(EvalData, frozen=True, kw_only=True):
     Examples:
       python -m nanochat_np eval --checkpoint results/d12 --benchmarks core,bpb --max-problems 100
       python -m nanochat_np eval --checkpoint results/base,results/sft --data-dir ~/benchmarks --out results/compared
+      python -m nanochat_np eval --checkpoint results/speedrun/sft --benchmarks generated
       python -m nanochat_np eval --hf nanochat-hf --benchmarks arc,mmlu,gsm8k
     """
 

@@ -15,7 +15,7 @@ from nanochat_np.evaluate.core_bundle import read_bundle
 from nanochat_np.evaluate.items import Item
 from nanochat_np.evaluate.predictor import Predictor
 from nanochat_np.evaluate.result import Result, centered
-from nanochat_np.evaluate.tasks import CHAT_TASKS
+from nanochat_np.evaluate.tasks import CHAT_TASKS, GENERATED_TASKS
 from nanochat_np.evaluate.tasks.humaneval import require_enclosure
 from nanochat_np.evaluate.text_loss import validate_text
 from nanochat_np.infer.gpt_engine import GPTEngine
@@ -65,6 +65,7 @@ METRICS = {
     **dict.fromkeys(CHAT_TASKS, "accuracy"),
     "chatcore": "mean centered accuracy",
     "bpb": "bits per byte",
+    **dict.fromkeys(GENERATED_TASKS, "accuracy"),
 }
 
 
@@ -79,7 +80,7 @@ def _run(name: str, subject: Subject, settings: Settings, before: Mapping[str, R
         case "humaneval":
             require_enclosure(settings.unsafe_code)
     done = _counted(observe)
-    return run_task(CHAT_TASKS[name], settings.folder, subject.engine, settings.chat, done)
+    return run_task({**CHAT_TASKS, **GENERATED_TASKS}[name], settings.folder, subject.engine, settings.chat, done)
 
 
 def _counted(observe: Observe) -> Callable[[Item, int], None]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from nanochat_np.evaluate.tasks.arc import ARC_CHALLENGE, ARC_EASY
+from nanochat_np.evaluate.tasks.generated import GENERATED_TASKS
 from nanochat_np.evaluate.tasks.gsm8k import GSM8K
 from nanochat_np.evaluate.tasks.humaneval import HUMANEVAL
 from nanochat_np.evaluate.tasks.mmlu import MMLU
@@ -10,4 +11,4 @@ from nanochat_np.evaluate.tasks.task import Answer, ChatTask, Problem
 
 CHAT_TASKS: Mapping[str, ChatTask] = {task.name: task for task in (ARC_EASY, ARC_CHALLENGE, MMLU, GSM8K, HUMANEVAL)}
 
-__all__ = ["CHAT_TASKS", "Answer", "ChatTask", "Problem"]
+__all__ = ["CHAT_TASKS", "GENERATED_TASKS", "Answer", "ChatTask", "Problem"]
