@@ -62,6 +62,7 @@ def prepare(config: FineTuneConfig, folder: Path | None, reporter: Reporter) -> 
     work = work_of(settings, meta)
     require_memory_of_gpt(work.model, settings.device_batch_size, settings.recompute, settings.dtype, device)
     assert settings.docs is not None  # resolved
+    assert settings.text_field is not None
     docs = open_split(settings.docs, settings.text_field)
     mixtures = open_mixtures(settings.data, settings.seed, stage_of(settings))
     return Prepared(settings, work, mixtures, docs, tokenizer, base, meta, device)
