@@ -55,8 +55,9 @@ class FineTuneData(Common, frozen=True, kw_only=True):
         Meta(ge=-1, lt=1, description="share of the rows that are documents; -1: 0.15 for midtrain, 0.1 for sft"),
     ] = -1.0
     text_field: Annotated[
-        str, Meta(description="parquet column or field of JSON objects that has the text of a document")
-    ] = "text"
+        str | None,
+        Meta(description="parquet column or field of JSON objects that has the text of a document (default: text)"),
+    ] = None
     loss_on: Annotated[
         Literal["auto", "assistant", "all"],
         Meta(description="tokens of a conversation that are learnt; auto: all for midtrain, assistant for sft"),

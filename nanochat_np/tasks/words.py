@@ -15,7 +15,7 @@ from nanochat_np.tasks.item import Split
 from nanochat_np.tasks.word_lists import COMMON, HARD_WORDS
 
 _HARD = frozenset(HARD_WORDS)
-_LONGEST = 12
+_LONGEST = 15
 _WORD = re.compile(rf"(?<![A-Za-z0-9_])[a-z]{{3,{_LONGEST}}}(?![A-Za-z0-9_])")
 _FIRST = (*"bcdfghjklmnprstvwz", "st", "tr", "br", "ch", "sh", "gr", "pl", "th")
 _VOWELS = (*"aaeeiioou", "y", "ee", "oo", "ou", "ai")
@@ -24,7 +24,7 @@ _LAST = ("", "", "", "", *"nrslmtkp")
 
 @cache
 def english(split: Split) -> tuple[str, ...]:
-    """Words of 3 to 12 letters from the text that every Python carries, and COMMON; HARD_WORDS are in neither split.
+    """Words of 3 to 15 letters from the text that every Python carries, and COMMON; HARD_WORDS are in neither split.
 
     Sorted; they differ a little between versions of Python.
     """
@@ -41,7 +41,7 @@ def any_word(draws: Draws, split: Split) -> str:
 
 
 def made_up(draws: Draws, split: Split) -> str:
-    """What looks like a word of the split, of 3 to 12 letters: draws go on until one is."""
+    """What looks like a word of the split, of 3 to 15 letters: draws go on until one is."""
     while True:
         word = draws.pick(_KINDS)(draws)[:_LONGEST]
         if len(word) > 2 and word not in _HARD and is_held_out(word) == (split == "test"):

@@ -72,7 +72,9 @@ def resolved(config: FineTuneConfig, meta: GPTMeta, on_gpu: bool) -> FineTuneCon
     if config.loss_on == "auto":
         derived["loss_on"] = _LOSS_ON[stage]
     if config.docs is None:
-        derived |= {name: inherited[name] for name in ("docs", "text_field")}
+        derived["docs"] = inherited["docs"]
+    if config.text_field is None:
+        derived["text_field"] = inherited["text_field"] if config.docs is None else "text"
     if config.dtype == "auto":
         fast = not on_gpu and kernels.multiply_bfloat16()
         derived["dtype"] = "float64" if meta.dtype == "float64" else "bfloat16" if fast else "float32"

@@ -9,7 +9,7 @@ import msgspec
 from nanochat_np.backend.device import Device, select_device
 from nanochat_np.config import FineTuneConfig
 from nanochat_np.data.split import Split, open_split
-from nanochat_np.errors import CheckpointError
+from nanochat_np.errors import CheckpointError, DataError
 from nanochat_np.ops.peak import peak_flops
 from nanochat_np.tasks.mixture import Mixtures, open_mixtures
 from nanochat_np.text import bpe_file
@@ -61,8 +61,7 @@ def prepare(config: FineTuneConfig, folder: Path | None, reporter: Reporter) -> 
         settings = msgspec.structs.replace(settings, warm_optimizer=False)
     work = work_of(settings, meta)
     require_memory_of_gpt(work.model, settings.device_batch_size, settings.recompute, settings.dtype, device)
-    assert settings.docs is not None  # resolved
-    docs = open_split(settings.docs, settings.text_field)
+    docs = _documents(settings)
     mixtures = open_mixtures(settings.data, settings.seed, stage_of(settings))
     return Prepared(settings, work, mixtures, docs, tokenizer, base, meta, device)
 
@@ -89,6 +88,16 @@ def fine_tune(prepared: Prepared, run: RunFolder, reporter: Reporter, started: f
             config, work, prepared.mixtures, prepared.docs, prepared.tokenizer, trainer, peak, run.path
         )
         return train_stage(stage, found, config.data, run, reporter, started, lambda common: _summary(prepared, common))
+
+
+def _documents(config: FineTuneConfig) -> Split:
+    """The documents of resolved settings.  Raises DataError under the name that the flag has here."""
+    assert config.docs is not None
+    assert config.text_field is not None
+    try:
+        return open_split(config.docs, config.text_field)
+    except DataError as error:
+        raise DataError(str(error).replace("--data", "--docs", 1)) from None
 
 
 def _of_run(folder: Path) -> tuple[GPTMeta, BpeTokenizer] | None:

@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nanochat_np.backend import stream, uniform_integers
+from nanochat_np.backend.random import Draws
 from tests.strategies import few, seeds
 
 
@@ -51,3 +52,20 @@ def test_numbers_are_those_of_earlier_versions():
         0.2158870676733593,
     ]
     assert stream(1337, "validation").choice(100, 5, replace=False).tolist() == [22, 73, 72, 62, 11]
+
+
+def test_draws_of_an_item_depend_on_its_name_and_number_alone():
+    first = [Draws("a", i).below(1000) for i in range(200)]
+    assert first == [Draws("a", i).below(1000) for i in reversed(range(200))][::-1]
+    assert first != [Draws("b", i).below(1000) for i in range(200)]
+    assert len(set(first)) > 150
+
+
+def test_draws_are_even():
+    draws = Draws("even", 3)
+    counts = np.bincount([draws.below(7) for _ in range(7000)], minlength=7)
+    assert len(counts) == 7
+    assert abs(counts - 1000).max() < 130
+    assert 2300 < sum(draws.chance(25) for _ in range(10_000)) < 2700
+    assert {draws.pick("xyz") for _ in range(50)} == set("xyz")
+    assert Draws("known", 0).below(2**32) == 1899140254  # items are the same on every machine

@@ -43,7 +43,7 @@ def pieces(inputs, targets):
 
 def test_rows_hold_whole_conversations_with_their_masks():
     known = {}
-    for source, number in itertools.product(range(2), range(60)):
+    for source, number in itertools.product(range(2), range(150)):
         tokens, mask = render_conversation(TOKENIZER, MIXTURE.sources[source].conversation(number))
         known[tokens.tobytes()] = mask
     seen = 0
