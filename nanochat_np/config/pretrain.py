@@ -139,6 +139,15 @@ class PretrainRun(PretrainSchedule, frozen=True, kw_only=True):
     ] = -1
     sample_every: SampleEvery = 2000
     sample_tokens: SampleTokens = 32
+    core_metric_every: Annotated[
+        int, Meta(ge=-1, description="compute CORE every so many steps and at the end; -1 is never")
+    ] = -1
+    core_metric_max_per_task: Annotated[
+        int, Meta(ge=-1, description="items of each of CORE's tasks, see docs/evaluation.md; -1 is all")
+    ] = 500
+    core_bundle: Annotated[
+        Folder | None, Meta(description="folder of CORE's bundle (default: eval/core in the data cache)")
+    ] = None
     save_every: SaveEvery = 250
     keep: Keep = 2
     out: Annotated[Folder | None, Meta(description="folder of the run (default: results/dDEPTH_TIME)")] = None

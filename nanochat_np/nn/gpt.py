@@ -36,7 +36,7 @@ def logits(w: Weights, config: GPTConfig, idx: Array) -> Array:
 def logits_at(w: Weights, config: GPTConfig, idx: Array, places: Array) -> Array:
     """idx (B, T), places (N,) in idx.reshape(-1) -> capped logits (N, V) of what follows each of these places."""
     x, _ = hidden(w, config, idx, recompute=True)
-    rows = array_module(x).ascontiguousarray(x.reshape(-1, config.n_embd)[places])
+    rows = x.reshape(-1, config.n_embd)[places]
     return softcap(matmul(rows, w["lm_head.weight"][: config.vocab_size].T), SOFTCAP)
 
 

@@ -1,6 +1,6 @@
 """The stage of the character lab: windows at random places of a text, one learning-rate schedule."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from nanochat_np.evaluate.bits import Validation
 from nanochat_np.evaluate.validation import validate
 from nanochat_np.optim.schedule import lr_multipliers
 from nanochat_np.train import checkpoint
+from nanochat_np.train.measurement import Measurement
 from nanochat_np.train.meta import CharacterMeta
 from nanochat_np.train.stage import NotFinite, Pace, Steps
 from nanochat_np.train.trainer import Trainer, load_state, state_of, weights
@@ -35,6 +36,7 @@ class CharacterStage:
     """See `stage.Stage`."""
 
     remedy = "lower --lr or set --grad-clip"
+    measurements: Sequence[Measurement] = ()
 
     def __init__(self, config: TrainConfig, dataset: Dataset, trainer: Trainer, device: Device, run: Path) -> None:
         self.config, self.dataset, self.trainer, self.device = config, dataset, trainer, device

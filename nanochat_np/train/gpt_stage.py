@@ -4,7 +4,7 @@ import abc
 import contextlib
 import itertools
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Protocol
 
@@ -24,6 +24,7 @@ from nanochat_np.text.bpe import BpeTokenizer
 from nanochat_np.train import checkpoint as checkpoints
 from nanochat_np.train import meta as metas
 from nanochat_np.train.gpt_trainer import GPTTrainer
+from nanochat_np.train.measurement import Measurement
 from nanochat_np.train.stage import NotFinite, Pace, Steps
 from nanochat_np.train.work import Work
 
@@ -97,6 +98,7 @@ class GPTStage(abc.ABC):
         self.tokens_per_step = work.tokens_per_step
         self.peak_memory = 0
         self.peak_flops, self._run = peak_flops, run
+        self.measurements: Sequence[Measurement] = ()
         self._byte_lengths = tokenizer.token_bytes()
         self._position: Position | None = None
         self._state: dict[str, Any] | None = None  # of the position that a checkpoint had

@@ -44,7 +44,7 @@ class GPTTrainer:
         largest = max(math.prod(shape) for shape in shapes(config).values())
         environment.use_blas_threads_for(2.0 * batch_size * config.sequence_len * largest)
         self.config, self.device = config, device
-        self._grad_clip, self._recompute, self._precision = grad_clip, recompute, precision
+        self._grad_clip, self._recompute, self.precision = grad_clip, recompute, precision
         with device.active():
             self.weights = {name: device.array(values) for name, values in weights.items()}
             self._gradient = GPTGradient(self.weights, tokens_per_step)
@@ -67,7 +67,7 @@ class GPTTrainer:
         parts = [(*batch, count / sum(counts)) for batch, count in zip(batches, counts, strict=True) if count]
         if not parts:
             raise ValueError("no position of a step is to be predicted")
-        with self.device.active(), _told_of_memory(self.device), products_in(self._precision):
+        with self.device.active(), _told_of_memory(self.device), products_in(self.precision):
             gradient = self._gradient
             gradient.clear([inputs for inputs, _, _ in parts])
             total: Array = 0.0
@@ -86,7 +86,7 @@ class GPTTrainer:
 
     def losses(self, inputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
         """Cross-entropy of each target in nats, (B, T) float64."""
-        with self.device.active(), _told_of_memory(self.device), products_in(self._precision):
+        with self.device.active(), _told_of_memory(self.device), products_in(self.precision):
             found = gpt.losses(self.weights, self.config, self.device.array(inputs), self.device.array(targets))
             return to_numpy(found).astype(np.float64)
 

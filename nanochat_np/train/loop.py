@@ -22,6 +22,7 @@ from nanochat_np.evaluate.bits import Validation
 from nanochat_np.train import checkpoint
 from nanochat_np.train.guards import MemoryDriftGuard
 from nanochat_np.train.interrupts import StopRequest
+from nanochat_np.train.measurement import Measurement
 from nanochat_np.train.run_folder import RunFolder
 from nanochat_np.train.stage import NotFinite, Pace, Stage
 
@@ -85,6 +86,8 @@ class TrainingLoop:
                 count = self._next_count(count, seconds)
             self._save()
             found = self._evaluate()
+            for measurement in self.stage.measurements:
+                self._measure(measurement)
             self._sample()
             return found
 
@@ -95,7 +98,8 @@ class TrainingLoop:
 
     def _next_stop(self) -> int:
         """The next step after which something has to happen."""
-        every = (self.pace.eval_every, self.pace.save_every, self.pace.sample_every)
+        every = [self.pace.eval_every, self.pace.save_every, self.pace.sample_every]
+        every += [measurement.every for measurement in self.stage.measurements]
         return min([self.pace.steps, *(self.step - self.step % n + n for n in every if n)])
 
     def _advance(self, count: int) -> float:
@@ -162,8 +166,20 @@ class TrainingLoop:
             return
         if _is_multiple(self.step, self.pace.eval_every):
             self._evaluate()
+        for measurement in self.stage.measurements:
+            if self.step and _is_multiple(self.step, measurement.every):
+                self._measure(measurement)
         if self.step and _is_multiple(self.step, self.pace.sample_every):
             self._sample()
+
+    def _measure(self, measurement: Measurement) -> None:
+        begin = time.perf_counter()
+        fields = measurement.measure(self._stop_if_asked)
+        self._guard.restart()  # it may rightly have taken more memory than training does
+        seconds = time.perf_counter() - begin
+        self.run.log([{"event": measurement.event, "step": self.step, **fields, "seconds": seconds}])
+        told = ", ".join(f"{name} {value:.4f}" for name, value in fields.items() if isinstance(value, float))
+        self.reporter.note(f"step {self.step}: {told}")
 
     def _sample(self) -> None:
         for prompt, text in self.stage.samples():

@@ -13,12 +13,14 @@ from nanochat_np.data.documents import DocumentFile
 from nanochat_np.data.loader import tokens_up_to
 from nanochat_np.data.split import Split, open_split
 from nanochat_np.errors import ConfigError
+from nanochat_np.evaluate.core_bundle import CoreTask
 from nanochat_np.nn import gpt_config
 from nanochat_np.ops.peak import peak_flops
 from nanochat_np.text import bpe_file
 from nanochat_np.text.bpe import BpeTokenizer
 from nanochat_np.text.bpe_training import train_bpe
 from nanochat_np.train import plan as plans
+from nanochat_np.train.core_measurement import core_measurement, core_tasks
 from nanochat_np.train.footprint import require_memory_of_gpt
 from nanochat_np.train.gpt_run import TOKENIZER, checkpoint_to_resume, compiling_told, train_stage, trainer_of
 from nanochat_np.train.loop import Reporter
@@ -39,6 +41,7 @@ class Prepared(msgspec.Struct, frozen=True):
     tokenizer: BpeTokenizer
     plan: plans.Plan
     device: Device
+    core: list[CoreTask]
 
     @property
     def work(self) -> Work:
@@ -52,6 +55,7 @@ def prepare(config: PretrainConfig, folder: Path | None, reporter: Reporter) -> 
     """
     device = select_device(config.device)
     require_sinks(config.sinks)
+    core = core_tasks(config)
     settings = plans.resolved(config, device.index is not None)
     plans.plan(settings, settings.vocab_size)  # raises for what does not fit, before the data is read
     split = open_split(settings.data, settings.text_field)
@@ -62,7 +66,7 @@ def prepare(config: PretrainConfig, folder: Path | None, reporter: Reporter) -> 
     if settings.eval_tokens > 0 and config.eval_tokens < 0:
         most = tokens_up_to(split.validation, tokenizer, settings.eval_tokens)
         settings = msgspec.structs.replace(settings, eval_tokens=most)
-    return Prepared(settings, split, tokenizer, plan, device)
+    return Prepared(settings, split, tokenizer, plan, device, core)
 
 
 def pretrain(prepared: Prepared, run: RunFolder, reporter: Reporter, started: float) -> PretrainSummary:
@@ -77,6 +81,8 @@ def pretrain(prepared: Prepared, run: RunFolder, reporter: Reporter, started: fl
         del weights
         peak = peak_flops(device, config.dtype)
         stage = PretrainStage(config, plan, prepared.split, prepared.tokenizer, trainer, peak, run.path)
+        if core := prepared.core:
+            stage.measurements = [core_measurement(config.core_metric_every, core, trainer, prepared.tokenizer)]
         found = checkpoint_to_resume(config, run, reporter)
         return train_stage(stage, found, config.data, run, reporter, started, lambda common: _summary(prepared, common))
 

@@ -1,6 +1,6 @@
 """What the training loop asks of a stage: a model, its data and its schedule, which know nothing of the loop."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -10,6 +10,7 @@ import numpy as np
 from nanochat_np.errors import RunError
 from nanochat_np.evaluate.bits import Validation
 from nanochat_np.train.checkpoint import Checkpoint
+from nanochat_np.train.measurement import Measurement
 
 
 class Pace(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +42,7 @@ class Stage(Protocol):
 
     tokens_per_step: int
     remedy: str  # what to do where numbers do not stay finite
+    measurements: Sequence[Measurement]
 
     def advance(self, first_step: int, count: int) -> Steps:
         """Take ``count`` steps, the first of them number ``first_step`` (counted from 0)."""

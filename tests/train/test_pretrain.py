@@ -8,13 +8,18 @@ import numpy as np
 import pytest
 
 from nanochat_np import kernels
+from nanochat_np.backend.device import Device
 from nanochat_np.commands import stage_run
+from nanochat_np.evaluate.core import core_metric
+from nanochat_np.evaluate.core_bundle import read_bundle
+from nanochat_np.evaluate.predictor import Predictor
 from nanochat_np.nn import gpt
 from nanochat_np.text import bpe_file
 from nanochat_np.text.bpe import BpeTokenizer
 from nanochat_np.train import checkpoint, gpt_run, pretrain
 from nanochat_np.train.checkpoint import load, step_folders
 from nanochat_np.train.gpt_trainer import GPTTrainer
+from tests.evaluate.test_core import ENTRY, ROWS, bundle
 from tests.train.lab import events, final_bytes, flip
 
 
@@ -290,3 +295,32 @@ def test_the_first_run_on_a_machine_tells_how_far_compiling_is(lab, monkeypatch)
     assert told[:2] == ["compiled 5 of about 30 loops", "compiled 10 of about 30 loops"]
     assert abs(kernels.kernel.cache_info().currsize - gpt_run.LOOPS_OF_A_RUN) <= 4
     assert "compiled " not in lab.pretrain("--out=again", "--quiet=false").err  # by then all is known in this process
+
+
+def test_core_is_measured_now_and_then_and_at_the_end(lab, tmp_path, monkeypatch):
+    pytest.importorskip("yaml")
+    bundle(tmp_path / "bundle", [ENTRY], ROWS)
+    flags = (
+        "--out=run",
+        "--eval-every=3",
+        "--core-metric-every=4",
+        "--core-metric-max-per-task=6",
+        "--core-bundle=bundle",
+    )
+    run = lab.pretrained(*flags)
+    measured = events(run, "core")
+    assert [event["step"] for event in measured] == [4, 6]
+    assert list(measured[0]) == ["event", "step", "core_metric", "accuracy"]
+    found = load(run / "checkpoints/step_000006")
+    predictor = Predictor(found.meta.model, dict(found.weights), Device(), found.meta.settings["dtype"])
+    again = core_metric(predictor, bpe_file.load(run / "tokenizer"), read_bundle(tmp_path / "bundle", 6))
+    assert measured[1]["core_metric"] == again.metric
+    assert measured[1]["accuracy"] == {"t": again.parts["t"].accuracy}
+    plain = lab.pretrained("--out=plain", "--eval-every=3")
+    assert events(plain, "step", "eval") == events(run, "step", "eval"), "it changes nothing else"
+
+
+def test_a_missing_bundle_is_told_before_anything_is_written(lab, tmp_path):
+    line = lab.pretrain("--out=run", "--core-metric-every=1", "--core-bundle=nowhere").error(2)
+    assert "nowhere: has no core.yaml: download https://" in line
+    assert not (tmp_path / "run").exists()
