@@ -21,7 +21,7 @@ TEXT, TOKENIZER = "stdlib", "tokenizer"
 VOCAB_SIZE, CONVERSATIONS = 1024, 6000  # of the tokenizer, and of those that it is trained on besides the text
 DEPTH, CONTEXT, ROWS = 4, 256, 8
 RATE_SCALE = 16.0  # undoes the law's square root of this batch over upstream's of 2**19
-STEPS = {"pretrain": 600, "midtrain": 1500, "sft": 500}
+STEPS = {"pretrain": 600, "midtrain": 2100, "sft": 700}
 _WHEN_IT_FALLS = 0.5  # of all steps
 
 
