@@ -13,7 +13,6 @@ from typing import BinaryIO
 import msgspec
 
 from nanochat_np.errors import RunError
-from nanochat_np.execute import start
 from nanochat_np.execute.layers import PROGRAMS, Layer, enclosed, strongest_layer
 
 MEMORY_BYTES = 256 * 2**20
@@ -67,7 +66,7 @@ def execute_code(
 
 
 def _python(timeout: float, memory_bytes: int) -> list[str]:
-    source = Path(start.__file__).read_text(encoding="utf-8")
+    source = Path(__file__).with_name("start.py").read_text(encoding="utf-8")  # not imported: Windows has no resource
     limits = (memory_bytes, math.ceil(timeout) + 1, FILE_BYTES, PROCESSES)
     return [sys.executable, "-I", "-B", "-X", "utf8", "-c", source, *map(str, limits)]
 

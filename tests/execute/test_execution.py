@@ -1,5 +1,6 @@
 """A program in a child: what comes of it, and the bounds that hold in every layer."""
 
+import subprocess
 import sys
 import tempfile
 import time
@@ -98,6 +99,11 @@ def test_a_system_without_any(monkeypatch):
     monkeypatch.setattr(execution, "strongest_layer", lambda: None)
     with pytest.raises(RunError, match="cannot be run here"):
         execute_code("print(1)")
+
+
+def test_where_there_are_no_limits_it_still_imports():
+    code = "import sys; sys.modules['resource'] = None; import nanochat_np.execute"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
 def test_a_missing_program_is_no_layer(monkeypatch):
