@@ -77,6 +77,13 @@ def test_the_least_surprising_option_counts_by_its_mean():
     assert json.loads(observed[0].prompt) == {"query": CHOICE.query, "choices": [*CHOICE.choices], "examples": []}
 
 
+def test_a_long_option_has_no_disadvantage():
+    """ "o" surprises once, "elve" once in four tokens."""
+    item = MultipleChoice("Q: 6 + 6?", ("two", "twelve"), 1)
+    found = core_metric(Expecting({"twe": "l", "twel": "v", "twelv": "e"}), TOKENIZER, [task([item])])
+    assert found.parts["t"].accuracy == 1.0
+
+
 def test_every_token_of_a_continuation_must_be_the_likeliest():
     whole = {" little": " ", "le ": "l", "le l": "a", "le la": "m", "le lam": "b"}
     found = core_metric(Expecting(whole), TOKENIZER, [task([WORDS], baseline=0.0)])

@@ -57,6 +57,11 @@ def test_gsm8k(tmp_path):
     assert {text: judge(found, Answer(text)) for text in answers} == answers
 
 
+def test_the_solution_of_gsm8k_ends_with_its_result(tmp_path):
+    found = only("gsm8k", tmp_path, "gsm8k", GSM | {"answer": "#### 5 or <<1+1=2>>2\n#### 9"})
+    assert found.gold == "9"
+
+
 @pytest.mark.parametrize(
     ("text", "result"), [("#### -3.5", "-3.5"), ("####5", None), ("#### x", None), ("#### $5", None), ("#### 2.", "2.")]
 )
