@@ -55,9 +55,14 @@ def run_benchmark(
     begin = time.perf_counter()
     try:
         found = _run(name, subject, settings, before, observe)
-    except (NanochatError, MemoryError) as error:
-        found = Result(benchmark=name, metric=METRICS[name], failed=" ".join(str(error).split()) or "out of memory")
+    except Exception as error:  # whatever it is, it must not cost the others their results
+        found = Result(benchmark=name, metric=METRICS[name], failed=_reason(error))
     return msgspec.structs.replace(found, seconds=time.perf_counter() - begin)
+
+
+def _reason(error: Exception) -> str:
+    told = " ".join(str(error).split())
+    return told if isinstance(error, NanochatError) else f"{type(error).__name__}: {told}"
 
 
 METRICS = {

@@ -102,6 +102,14 @@ def test_what_fails_is_named_and_the_rest_goes_on(lab, models, data, tmp_path):
     assert len(summary["failed"]) == 3
 
 
+def test_a_bug_in_one_does_not_cost_the_others(lab, models, data, monkeypatch):
+    monkeypatch.setattr("nanochat_np.evaluate.benchmarks.validate_text", lambda *a: 1 // 0)
+    result = lab("eval", *SMALL, "--benchmarks=bpb,arc-easy", "--checkpoint=results/sft", "--out=o")
+    assert result.code == 3
+    assert "bpb: ZeroDivisionError: integer division or modulo by zero" in result.err
+    assert result.out.startswith("benchmark")
+
+
 def test_core_and_chatcore(lab, models, data, tmp_path, monkeypatch):
     pytest.importorskip("yaml")
     bundle(data / "core", [ENTRY], ROWS)
