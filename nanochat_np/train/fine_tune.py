@@ -19,8 +19,9 @@ from nanochat_np.tasks.mixture import Mixture, Mixtures
 from nanochat_np.text import special
 from nanochat_np.text.bpe import BpeTokenizer
 from nanochat_np.text.conversation import Conversation, Message, render_for_completion
-from nanochat_np.train.gpt_stage import Batches, GPTStage, Schedule
+from nanochat_np.train.gpt_stage import Batches, Schedule
 from nanochat_np.train.gpt_trainer import GPTTrainer
+from nanochat_np.train.loader_stage import LoaderStage
 from nanochat_np.train.meta import Stage
 from nanochat_np.train.work import Work
 
@@ -33,8 +34,8 @@ def stage_of(config: FineTuneConfig) -> Stage:
     return "midtrain" if isinstance(config, MidtrainConfig) else "sft"
 
 
-class FineTuneStage(GPTStage):
-    """See `gpt_stage.GPTStage`."""
+class FineTuneStage(LoaderStage):
+    """See `loader_stage.LoaderStage`."""
 
     prompts = PROMPTS
 
@@ -78,7 +79,7 @@ class FineTuneStage(GPTStage):
 
     @property
     def _shape(self) -> tuple[int, int]:
-        return self.config.device_batch_size, self.config.max_seq_len
+        return self.settings.device_batch_size, self.settings.max_seq_len
 
     def _check(self, state: dict[str, Any]) -> None:
         position_of(state, self.mixtures.train, self.docs.train)
