@@ -33,7 +33,8 @@ def report(summary: RlSummary) -> str:
     """What a person wants to know of a run that ended."""
     s = summary
     reward = "" if s.reward is None else f"; mean reward {s.reward:.3f} in the last {s.last_n} steps"
-    solved = [f"pass@{k} {s.pass_at_start[k]:.3f} -> {share:.3f}" for k, share in s.pass_at.items()]
+    before = {k: f"{share:.3f} -> " for k, share in (s.pass_at_start or {}).items()}
+    solved = [f"pass@{k} {before.get(k, '')}{share:.3f}" for k, share in s.pass_at.items()]
     lines = [
         *stage_run.report(summary, reward),
         f"solved  {', '.join(solved)}",

@@ -31,7 +31,8 @@ from nanochat_np.train.rollouts import Group, answered, weighted_batches
 from nanochat_np.train.work import Work
 
 _MOMENTUM = 0.95
-_SLOTS = 32  # answers that are written side by side
+_CACHE = 2 << 30  # bytes of keys and values of the answers that are written side by side
+_MOST, _LEAST = 128, 8  # of these answers
 _FORWARD = 1 / 3  # of the operations of a training step, which answering takes
 
 
@@ -118,8 +119,9 @@ class RlStage(GPTStage):
         self.problems.restored(state)
 
     def _validation(self) -> Batches:
+        given = self.held_out.mixture, (), self.tokenizer
         shape = self.settings.device_batch_size, self.work.model.sequence_len
-        made: Any = mixed_batches(self.held_out.mixture, (), self.tokenizer, *shape, documents_share=0.0, learn_all=False)
+        made: Any = mixed_batches(*given, *shape, documents_share=0.0, learn_all=False)
         return made
 
     def _schedule(self, step: int) -> Schedule:
@@ -135,7 +137,10 @@ class RlStage(GPTStage):
     def _engine(self) -> GPTEngine:
         """Of the present weights."""
         t = self.trainer
-        return GPTEngine(t.config, t.weights, self.tokenizer, t.device, slots=_SLOTS, precision=self.config.dtype)
+        c, itemsize = t.config, t.weights["lm_head.weight"].itemsize
+        of_one = 2 * c.n_layer * c.sequence_len * c.n_kv_head * c.head_dim * itemsize
+        slots = max(_LEAST, min(_MOST, _CACHE // of_one))
+        return GPTEngine(c, t.weights, self.tokenizer, t.device, slots=slots, precision=self.config.dtype)
 
 
 def _figures(groups: list[Group]) -> dict[str, Any]:

@@ -112,6 +112,6 @@ def _summary(prepared: Prepared, run: RunFolder, stage: RlStage, common: dict[st
         num_samples=config.num_samples,
         reward=float(np.mean(rewards[-LAST_N:])) if rewards else None,
         pass_at={k: shares[-1] for k, shares in solved.items()},
-        pass_at_start={k: shares[0] for k, shares in solved.items()},
+        pass_at_start=None if run.values("eval", "step")[0] else {k: shares[0] for k, shares in solved.items()},
         **common | measured,
     )

@@ -115,8 +115,9 @@ class RlSummary(StageSummary, frozen=True, kw_only=True):
 
     ``train_loss`` and ``mean_loss_last_n`` are of the policy gradient, which tell nothing of progress: ``reward`` does,
     the mean over the answers of the last ``last_n`` steps, and ``pass_at``, the share of held-out problems that one of
-    k answers solves, by k, beside ``pass_at_start``.  ``val_loss`` is of the right answers to held-out problems.
-    ``tokens_per_step`` counts what was answered, in the mean; ``total_flops`` answering and learning.
+    k answers solves, by k; ``pass_at_start`` is that before the first step, None where nothing was evaluated then.
+    ``val_loss`` is of the right answers to held-out problems.  ``tokens_per_step`` counts what was answered, in the
+    mean, ``total_flops`` answering and learning.
     """
 
     command: str = "rl"
@@ -125,4 +126,4 @@ class RlSummary(StageSummary, frozen=True, kw_only=True):
     num_samples: int
     reward: float | None
     pass_at: dict[int, float]
-    pass_at_start: dict[int, float]
+    pass_at_start: dict[int, float] | None
