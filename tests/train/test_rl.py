@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from nanochat_np.commands import stage_run
 from nanochat_np.config import SftConfig
 from nanochat_np.nn.gpt_config import GPTConfig, initial
 from nanochat_np.tasks.batches import mixed_batches
@@ -104,6 +105,22 @@ def test_what_a_run_leaves(reinforce, base):
     assert not same(weights_of(run), weights_of(base / "sft"))
 
 
+def test_no_two_answers_of_a_run_share_random_numbers(reinforce, monkeypatch):
+    """But evaluations do with one another, so that they differ by the weights alone."""
+    names = []
+
+    def recorded(engine, problems, samples, sampling, of, *more):
+        names.append(list(of))
+        return rollouts.answered(engine, problems, samples, sampling, of, *more)
+
+    monkeypatch.setattr(rl, "answered", recorded)
+    reinforce("--out=run", "--eval-every=2", "--eval-examples=3")
+    evaluations = [of for of in names if len(of) == 3]
+    steps = [name for of in names if len(of) == 2 for name in of]
+    assert evaluations == [evaluations[0]] * 3
+    assert len({*steps, *evaluations[0]}) == 4 * 2 + 3
+
+
 def test_a_step_without_a_signal_changes_nothing(reinforce, base, monkeypatch):
     monkeypatch.setattr(rollouts, "_reward", lambda *about: 1.0)
     run = reinforce("--out=run")
@@ -180,6 +197,16 @@ def test_what_is_refused(reinforce, base, lab):
     assert "of a run of rl, not of sft" in lab("sft", "--quiet", "--resume", f"--out={run}").error(1)
     mid = lab("midtrain", "--quiet", f"--base={run}").error(1)
     assert "is fine-tuned already" in mid
+
+
+@pytest.mark.slow
+def test_the_plot_of_the_rewards(reinforce, monkeypatch):
+    from matplotlib import image
+
+    monkeypatch.setattr(stage_run, "can_plot", lambda: True)
+    pixels = image.imread(reinforce("--out=run", "--eval-every=2") / "loss.png")[..., :3]
+    for rgb in ((86, 180, 233), (213, 94, 0)):
+        assert (abs(pixels - np.array(rgb) / 255).max(-1) < 0.01).sum() > 100
 
 
 @pytest.mark.slow
