@@ -150,6 +150,7 @@ def test_a_resumed_run_is_the_undisturbed_one(reinforce, flags):
         ]
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_before_its_first_checkpoint(reinforce):
     whole = reinforce("--out=whole")
     shutil.copytree(whole, "run")
