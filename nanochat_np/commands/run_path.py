@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from nanochat_np.config import FineTuneConfig, PretrainConfig, TrainConfig
+from nanochat_np.config import StageConfig, TrainConfig
 from nanochat_np.errors import CheckpointError, ConfigError
 from nanochat_np.train.resume import command_of
 from nanochat_np.train.run_folder import RunFolder, newest_begun
 
 
-def run_path(config: TrainConfig | PretrainConfig | FineTuneConfig) -> Path | None:
+def run_path(config: TrainConfig | StageConfig) -> Path | None:
     """The folder of the run; None where one is to be made.  Raises CheckpointError where there is none to resume."""
     if config.out is not None:
         return Path(config.out).expanduser()

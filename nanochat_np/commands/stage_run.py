@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 
 from nanochat_np.command_line.console import progress
 from nanochat_np.commands.run_path import require_free
-from nanochat_np.config import FineTuneConfig, PretrainConfig
+from nanochat_np.config import FineTuneConfig, PretrainConfig, RlConfig
 from nanochat_np.experiments.curves import can_plot
 from nanochat_np.experiments.loss_plot import plot_losses
 from nanochat_np.train.loop import Reporter, one_line
@@ -25,7 +25,7 @@ class Prepared(Protocol):
     def work(self) -> Work: ...
 
 
-Config = TypeVar("Config", PretrainConfig, FineTuneConfig)
+Config = TypeVar("Config", PretrainConfig, FineTuneConfig, RlConfig)
 P = TypeVar("P", bound=Prepared)
 S = TypeVar("S", bound=StageSummary)
 

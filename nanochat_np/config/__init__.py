@@ -25,10 +25,13 @@ from nanochat_np.config.lab import (
     refuse_idle,
 )
 from nanochat_np.config.pretrain import PretrainConfig
+from nanochat_np.config.rl import RlConfig
 from nanochat_np.config.speedrun import SpeedrunConfig
 from nanochat_np.config.stage import Sink
 from nanochat_np.config.text import DataConfig, TokenizerConfig
 from nanochat_np.config.tools import BenchConfig, DoctorConfig
+
+StageConfig = PretrainConfig | FineTuneConfig | RlConfig  # of the stages that train a GPT
 
 __all__ = [
     "LEARNING_RATES",
@@ -55,10 +58,12 @@ __all__ = [
     "Positive",
     "Precision",
     "PretrainConfig",
+    "RlConfig",
     "SampleConfig",
     "SftConfig",
     "Sink",
     "SpeedrunConfig",
+    "StageConfig",
     "TokenizerConfig",
     "TrainConfig",
     "Writing",

@@ -16,19 +16,24 @@ from nanochat_np.config.common import (
 from nanochat_np.config.stage import (
     ConfigFile,
     Derived,
+    EmbeddingLr,
     EvalEvery,
     FinalLrFrac,
     GradClip,
     Keep,
+    MatrixLr,
+    MatrixRule,
     Recompute,
     ResumeFromStep,
     RunName,
     SampleEvery,
     SampleTokens,
     SaveEvery,
+    ScalarLr,
     Seed,
     Sinks,
     StageDtype,
+    UnembeddingLr,
     WarmupSteps,
 )
 
@@ -83,17 +88,11 @@ class FineTuneOptimizer(FineTuneTraining, frozen=True, kw_only=True):
     warm_optimizer: Annotated[bool, Meta(description="go on with the optimizer's state in the base's checkpoint")] = (
         True
     )
-    optimizer: Annotated[
-        Literal["auto", "muon", "adamw"], Meta(description="rule for the layers' matrices; auto: the base's")
-    ] = "auto"
-    embedding_lr: Annotated[float, Meta(ge=-1, description="peak rate of the embeddings; -1: the base's peak")] = -1.0
-    unembedding_lr: Annotated[
-        float, Meta(ge=-1, description="peak rate of the output head; -1: the base's peak")
-    ] = -1.0
-    matrix_lr: Annotated[
-        float, Meta(ge=-1, description="peak rate of the layers' matrices; -1: the base's peak")
-    ] = -1.0
-    scalar_lr: Annotated[float, Meta(ge=-1, description="peak rate of the lambdas; -1: the base's peak")] = -1.0
+    optimizer: MatrixRule = "auto"
+    embedding_lr: EmbeddingLr = -1.0
+    unembedding_lr: UnembeddingLr = -1.0
+    matrix_lr: MatrixLr = -1.0
+    scalar_lr: ScalarLr = -1.0
     init_lr_frac: Annotated[
         float, Meta(ge=-1, description="multiplies all these rates; -1: 1 for midtrain, 0.8 for sft")
     ] = -1.0

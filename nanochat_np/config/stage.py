@@ -36,3 +36,11 @@ Keep = Annotated[int, Meta(ge=0, description="checkpoints to keep, the newest; 0
 ResumeFromStep = Annotated[
     int, Meta(ge=-1, description="go on from the checkpoint of this step and remove newer ones; -1 is the newest")
 ]
+
+EmbeddingLr = Annotated[float, Meta(ge=-1, description="peak rate of the embeddings; -1: the base's peak")]
+UnembeddingLr = Annotated[float, Meta(ge=-1, description="peak rate of the output head; -1: the base's peak")]
+MatrixLr = Annotated[float, Meta(ge=-1, description="peak rate of the layers' matrices; -1: the base's peak")]
+ScalarLr = Annotated[float, Meta(ge=-1, description="peak rate of the lambdas; -1: the base's peak")]
+MatrixRule = Annotated[
+    Literal["auto", "muon", "adamw"], Meta(description="rule for the layers' matrices; auto: the base's")
+]

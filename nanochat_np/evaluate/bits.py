@@ -18,13 +18,15 @@ def bits_per_byte(nats_total: float, n_bytes: int) -> float:
 class Validation(msgspec.Struct, frozen=True):
     """``loss`` in nats a token over all tokens; ``bpb`` in bits per UTF-8 byte, special tokens left out.
 
-    ``docs_bpb`` is that of plain documents, where they are not what is validated and are looked at besides.
+    ``docs_bpb`` is that of plain documents, where they are not what is validated and are looked at besides;
+    ``pass_at`` the share of problems that one of k answers solves, by k, where there are problems.
     """
 
     loss: float
     bpb: float
     tokens: int
     docs_bpb: float | None = None
+    pass_at: dict[int, float] | None = None
 
 
 class Tally:

@@ -3,11 +3,13 @@
 from collections.abc import Iterator, Sequence
 
 from nanochat_np.infer.answer import AnswerText, Span
-from nanochat_np.infer.batch import steps
+from nanochat_np.infer.batch import complete, steps
 from nanochat_np.infer.generation import FinishReason, Generation
 from nanochat_np.infer.gpt_engine import GPTEngine
+from nanochat_np.infer.sampling import Sampling
+from nanochat_np.infer.tool import Tool
 from nanochat_np.text.bpe import BpeTokenizer
-from nanochat_np.text.conversation import Part
+from nanochat_np.text.conversation import Conversation, Message, Part, render_for_completion, stop_ids
 
 
 class Answer:
@@ -66,3 +68,13 @@ def told(engine: GPTEngine, answers: Sequence[Answer]) -> Iterator[tuple[Answer,
             if not answers[shown].ended:
                 break
             shown += 1
+
+
+def reply(engine: GPTEngine, message: str, sampling: Sampling) -> str:
+    """What the assistant writes to a user's message: calls of the tool and their results too, with control tokens."""
+    tokenizer = engine.tokenizer
+    asked = Conversation((Message("user", message), Message("assistant", "")))
+    context = render_for_completion(tokenizer, asked).tolist()
+    generation = Generation(context, sampling, stop=stop_ids(tokenizer), tool=Tool(tokenizer))
+    complete(engine, [generation])
+    return tokenizer.decode(generation.tokens)

@@ -63,14 +63,14 @@ def forward(
 ) -> tuple[Array, Any]:
     """`loss`, and a cache for `backward`.
 
-    The gradient of ``dloss`` times the loss is meant, or where it is an array (B, T) of the sum of dloss times the loss
-    of each target; the head's part of it is added to ``grads`` here already.
+    The gradient of ``dloss`` times the loss is meant.  Where it is an array (B, T) that of the sum of dloss times the
+    loss of each target is, and the sum is returned.  The head's part is added to ``grads`` here already.
     """
     x, cache = hidden(w, config, idx, recompute)
     rows = x.reshape(-1, config.n_embd)
     of_each = dloss if isinstance(dloss, int | float) else dloss.reshape(-1)
-    mean, dx = head_loss_and_gradient(grads["lm_head.weight"], of_each, rows, *_head(w, config, targets))
-    return mean, (dx, cache)
+    found, dx = head_loss_and_gradient(grads["lm_head.weight"], of_each, rows, *_head(w, config, targets))
+    return found, (dx, cache)
 
 
 def backward(cache: Any, grads: Weights, places: Array | None = None) -> None:

@@ -46,7 +46,8 @@ def head_loss_and_gradient(
         dz = dloss · (softmax(c) − onehot(target)) / N · (1 − (c/cap)²);  dx = dz w;  dw += dzᵀ x, in place
 
     ``dloss`` (N,) is the gradient by each target's own loss, where it is not that by their mean: it takes the place of
-    dloss / N.  dw (Vp, C) is not changed in the padding.  Returns (loss, dx): dx (N, C), newly allocated.
+    dloss / N, and the sum of dloss times those losses that of the mean.  dw (Vp, C) is not changed in the padding.
+    Returns (loss, dx): dx (N, C), newly allocated.
     """
     xp, stat, real = array_module(x), statistics_dtype(x.dtype), slice(0, vocab_size)
     share = xp.empty(len(x), stat)
@@ -56,13 +57,13 @@ def head_loss_and_gradient(
     dx, total = empty(x.shape, x.dtype, like=x), stat(0)
     for rows in _chunks(x, vocab_size):
         z, nll = _chunk(x[rows], to_logits, targets[rows], cap, share[rows])
-        total = total + nll.sum()
+        total = total + (nll if of_mean else share[rows] * nll).sum()
         matmul(z, to_input, out=dx[rows])
         own = packed(x[rows])
         for tile in _tiles(vocab_size):
             matmul(z[:, tile].T, own, out=dw[tile], add=True)
         del z  # its memory is the next chunk's
-    return _mean(total, targets), dx
+    return (_mean(total, targets) if of_mean else total), dx
 
 
 @fused_on_cpu("head", pays=lambda z, targets, cap, share: cap <= _LARGEST_CAP)

@@ -11,18 +11,16 @@ from nanochat_np.config import FineTuneConfig, MidtrainConfig
 from nanochat_np.data.loader import packed_batches
 from nanochat_np.data.split import Split
 from nanochat_np.evaluate.bits import Validation
-from nanochat_np.infer.batch import complete
-from nanochat_np.infer.generation import Generation
+from nanochat_np.infer.answering import reply
 from nanochat_np.infer.gpt_engine import GPTEngine
 from nanochat_np.infer.sampling import Sampling
-from nanochat_np.infer.tool import Tool
 from nanochat_np.optim.groups import lr_multiplier
 from nanochat_np.tasks.batches import mixed_batches, position_of
 from nanochat_np.tasks.mixture import Mixture, Mixtures
 from nanochat_np.text.bpe import BpeTokenizer
-from nanochat_np.text.conversation import Conversation, Message, render_for_completion, stop_ids
-from nanochat_np.train.gpt_stage import Batches, GPTStage, Schedule
+from nanochat_np.train.gpt_stage import Batches, Schedule
 from nanochat_np.train.gpt_trainer import GPTTrainer
+from nanochat_np.train.loader_stage import LoaderStage
 from nanochat_np.train.meta import Stage
 from nanochat_np.train.work import Work
 
@@ -35,8 +33,8 @@ def stage_of(config: FineTuneConfig) -> Stage:
     return "midtrain" if isinstance(config, MidtrainConfig) else "sft"
 
 
-class FineTuneStage(GPTStage):
-    """See `gpt_stage.GPTStage`."""
+class FineTuneStage(LoaderStage):
+    """See `loader_stage.LoaderStage`."""
 
     prompts = PROMPTS
 
@@ -80,7 +78,7 @@ class FineTuneStage(GPTStage):
 
     @property
     def _shape(self) -> tuple[int, int]:
-        return self.config.device_batch_size, self.config.max_seq_len
+        return self.settings.device_batch_size, self.settings.max_seq_len
 
     def _check(self, state: dict[str, Any]) -> None:
         position_of(state, self.mixtures.train, self.docs.train)
@@ -94,9 +92,4 @@ class FineTuneStage(GPTStage):
         return Schedule(lrm, _MOMENTUM if config.warm_optimizer else cold, 1.0)
 
     def _sample(self, engine: GPTEngine, prompt: str, sampling: Sampling) -> str:
-        """What the assistant writes, calls of the tool and their results included, with the tokens that frame them."""
-        asked = Conversation((Message("user", prompt), Message("assistant", "")))
-        context = render_for_completion(self.tokenizer, asked).tolist()
-        generation = Generation(context, sampling, stop=stop_ids(self.tokenizer), tool=Tool(self.tokenizer))
-        complete(engine, [generation])
-        return self.tokenizer.decode(generation.tokens)
+        return reply(engine, prompt, sampling)

@@ -7,7 +7,7 @@ import msgspec
 
 from nanochat_np import kernels
 from nanochat_np.backend.products import require_products
-from nanochat_np.config import FineTuneConfig, MidtrainConfig, PretrainConfig, SftConfig
+from nanochat_np.config import FineTuneConfig, MidtrainConfig, PretrainConfig, RlConfig, SftConfig
 from nanochat_np.errors import CheckpointError, ConfigError
 from nanochat_np.nn.gpt_config import flops_per_token
 from nanochat_np.optim.groups import ADAMW_MATRIX_LR, MUON_MATRIX_LR, Rates
@@ -26,7 +26,7 @@ _DEFAULTS: dict[Stage, dict[str, Any]] = {
     "sft": {"num_iterations": 400, "docs_fraction": 0.1, "init_lr_frac": 0.8, "warmdown_ratio": 0.5},
 }
 _LOSS_ON = {"midtrain": "all", "sft": "assistant"}
-_RATES = ("embedding", "unembedding", "matrix", "scalar")
+RATES = ("embedding", "unembedding", "matrix", "scalar")
 
 
 class Base(NamedTuple):
@@ -37,21 +37,23 @@ class Base(NamedTuple):
     content: checkpoint.Checkpoint
 
 
-def open_base(config: FineTuneConfig) -> Base:
-    """The checkpoint that ``--base`` names.
+def open_base(named: str | None, stage: Stage) -> Base:
+    """The checkpoint that ``--base`` of a stage names.
 
-    Raises ConfigError where it names none, or one of a later stage; CheckpointError for what cannot be read.
+    Raises ConfigError where it names none, or one that does not come before the stage; CheckpointError for what cannot
+    be read.
     """
-    stage = stage_of(config)
-    if config.base is None:
+    if named is None:
         raise ConfigError(f"{stage} begins with a trained model: name its run, or a checkpoint, with --base")
-    folder = locate(Path(config.base).expanduser())
+    folder = locate(Path(named).expanduser())
     content = checkpoint.load(folder)
     meta = content.meta
     if not isinstance(meta, GPTMeta):
         raise CheckpointError(f"--base {folder}: holds a model of characters, not a GPT: make one with pretrain")
-    if stage == "midtrain" and meta.stage == "sft":
+    if stage == "midtrain" and meta.stage in ("sft", "rl"):
         raise ConfigError(f"--base {folder}: is fine-tuned already, midtraining comes before: name what sft began with")
+    if stage == "rl" and meta.stage == "pretrain":
+        raise ConfigError(f"--base {folder}: is pretrained alone and cannot answer yet: name a run of sft")
     return Base(meta, bpe_file.load(folder), content)
 
 
@@ -62,11 +64,9 @@ def resolved(config: FineTuneConfig, meta: GPTMeta, on_gpu: bool) -> FineTuneCon
     for name in ("max_seq_len", "device_batch_size", "total_batch_size"):
         if getattr(config, name) == 0:
             raise ConfigError(f"--{name.replace('_', '-')} 0: takes 1 or more, or -1 to have it derived")
-    for name in (*(f"{kind}_lr" for kind in _RATES), "init_lr_frac", "docs_fraction", "warmdown_ratio"):
-        if -1 < getattr(config, name) < 0:
-            raise ConfigError(f"--{name.replace('_', '-')} {getattr(config, name):g}: takes 0 or more, or -1")
+    require_rates(config, *(f"{kind}_lr" for kind in RATES), "init_lr_frac", "docs_fraction", "warmdown_ratio")
     stage = stage_of(config)
-    inherited = _inherited(meta, on_gpu)
+    inherited = inherited_settings(meta, on_gpu)
     defaults = inherited | _DEFAULTS[stage]
     derived = {name: value for name, value in defaults.items() if getattr(config, name) in (-1, "auto")}
     if config.loss_on == "auto":
@@ -76,8 +76,7 @@ def resolved(config: FineTuneConfig, meta: GPTMeta, on_gpu: bool) -> FineTuneCon
     if config.text_field is None:
         derived["text_field"] = inherited["text_field"] if config.docs is None else "text"
     if config.dtype == "auto":
-        fast = not on_gpu and kernels.multiply_bfloat16()
-        derived["dtype"] = "float64" if meta.dtype == "float64" else "bfloat16" if fast else "float32"
+        derived["dtype"] = precision_for(meta, on_gpu)
     never = {name: 0 for name in ("eval_every", "sample_every", "save_every") if getattr(config, name) == -1}
     found = msgspec.structs.replace(config, **derived, **never)
     require_products(found.dtype, on_gpu)
@@ -87,7 +86,7 @@ def resolved(config: FineTuneConfig, meta: GPTMeta, on_gpu: bool) -> FineTuneCon
 def work_of(config: FineTuneConfig, meta: GPTMeta) -> Work:
     """The model, with rows as long as the settings say, and how they train it."""
     model = msgspec.structs.replace(meta.model, sequence_len=config.max_seq_len)
-    peaks = {kind: getattr(config, f"{kind}_lr") for kind in _RATES}
+    peaks = {kind: getattr(config, f"{kind}_lr") for kind in RATES}
     return Work(
         model=model,
         rates=Rates(**peaks, weight_decay=0.0),
@@ -108,16 +107,30 @@ def _total_batch(config: FineTuneConfig, given: int) -> int:
     return max(1, round(config.total_batch_size / one)) * one
 
 
-def _inherited(meta: GPTMeta, on_gpu: bool) -> dict[str, Any]:
-    """Settings of the base under the names of ours; the peak rates are those that it trained with."""
+def require_rates(config: FineTuneConfig | RlConfig, *names: str) -> None:
+    """Raise ConfigError where one of these is below 0 and is not -1."""
+    for name in names:
+        if -1 < getattr(config, name) < 0:
+            raise ConfigError(f"--{name.replace('_', '-')} {getattr(config, name):g}: takes 0 or more, or -1")
+
+
+def precision_for(meta: GPTMeta, on_gpu: bool) -> str:
+    """What ``--dtype auto`` is, for a base."""
+    fast = not on_gpu and kernels.multiply_bfloat16()
+    return "float64" if meta.dtype == "float64" else "bfloat16" if fast else "float32"
+
+
+def inherited_settings(meta: GPTMeta, on_gpu: bool) -> dict[str, Any]:
+    """Settings of the base under the names of a stage's; the peak rates are those that it trained with."""
     length = meta.model.sequence_len
     try:
         match meta.stage:
             case "import":
-                rows = 32 if on_gpu else 8
-                rates = Rates(matrix=MUON_MATRIX_LR)
-                same: dict[str, Any] = {"docs": "stdlib", "text_field": "text", "optimizer": "muon"}
-                same |= {"device_batch_size": rows, "total_batch_size": rows * length}
+                rates, same = Rates(matrix=MUON_MATRIX_LR), _new(length, on_gpu)
+            case "rl":
+                answering = msgspec.convert(meta.settings, RlConfig)
+                rates = Rates(**{name: getattr(answering, f"{name}_lr") for name in RATES})
+                same = _new(length, on_gpu) | {"optimizer": answering.optimizer}
             case "pretrain":
                 settings = msgspec.convert(meta.settings, PretrainConfig)
                 rates = plans.plan(settings, meta.model.vocab_size).rates
@@ -125,13 +138,20 @@ def _inherited(meta: GPTMeta, on_gpu: bool) -> dict[str, Any]:
             case "midtrain" | "sft":
                 kind = MidtrainConfig if meta.stage == "midtrain" else SftConfig
                 before = msgspec.convert(meta.settings, kind)
-                rates = Rates(**{name: getattr(before, f"{name}_lr") for name in _RATES})
+                rates = Rates(**{name: getattr(before, f"{name}_lr") for name in RATES})
                 same = _same(before) | {"docs": before.docs}
     except msgspec.ValidationError as error:
         raise CheckpointError(f"--base: the settings in the checkpoint cannot be read ({error})") from None
     matrix = ADAMW_MATRIX_LR if same["optimizer"] == "adamw" else MUON_MATRIX_LR
-    peaks = {f"{name}_lr": getattr(rates, name) for name in _RATES}
+    peaks = {f"{name}_lr": getattr(rates, name) for name in RATES}
     return same | peaks | {"matrix_lr": rates.matrix if rates.matrix is not None else matrix, "max_seq_len": length}
+
+
+def _new(length: int, on_gpu: bool) -> dict[str, Any]:
+    """What a base does not say that was not trained on rows of documents."""
+    rows = 32 if on_gpu else 8
+    sizes = {"device_batch_size": rows, "total_batch_size": rows * length}
+    return {"docs": "stdlib", "text_field": "text", "optimizer": "muon"} | sizes
 
 
 def _same(settings: PretrainConfig | FineTuneConfig) -> dict[str, Any]:

@@ -50,11 +50,11 @@ def prepare(config: FineTuneConfig, folder: Path | None, reporter: Reporter) -> 
     """
     device = select_device(config.device)
     require_sinks(config.sinks)
-    own = _of_run(folder) if folder else None
+    own = of_run(folder) if folder else None
     if own is not None:
         base, (meta, tokenizer) = None, own
     else:
-        meta, tokenizer, base = open_base(config)
+        meta, tokenizer, base = open_base(config.base, stage_of(config))
     settings = resolved(config, meta, device.index is not None)
     if base is not None and settings.warm_optimizer and not base.state:
         reporter.note("the base has no optimizer state: beginning with a new one")
@@ -100,7 +100,7 @@ def _documents(config: FineTuneConfig) -> Split:
         raise DataError(str(error).replace("--data", "--docs", 1)) from None
 
 
-def _of_run(folder: Path) -> tuple[GPTMeta, BpeTokenizer] | None:
+def of_run(folder: Path) -> tuple[GPTMeta, BpeTokenizer] | None:
     """What the checkpoints of a run say of its model, and its tokenizer; None where it has none yet."""
     for path in step_folders(folder / "checkpoints"):
         with contextlib.suppress(CheckpointError):  # `load_newest` tells what is wrong with it

@@ -14,7 +14,7 @@ from nanochat_np import kernels
 from nanochat_np.backend.device import Device
 from nanochat_np.backend.files import told_as
 from nanochat_np.backend.products import array_dtype
-from nanochat_np.config import FineTuneConfig, PretrainConfig
+from nanochat_np.config import StageConfig
 from nanochat_np.errors import Interrupted, RunError
 from nanochat_np.evaluate.bits import Validation
 from nanochat_np.nn import gpt_config
@@ -38,9 +38,7 @@ Found = tuple[Path, Checkpoint] | None
 Summary = TypeVar("Summary")
 
 
-def trainer_of(
-    config: PretrainConfig | FineTuneConfig, work: Work, weights: Mapping[str, np.ndarray], device: Device
-) -> GPTTrainer:
+def trainer_of(config: StageConfig, work: Work, weights: Mapping[str, np.ndarray], device: Device) -> GPTTrainer:
     """The trainer of resolved settings, with a copy of ``weights``."""
     return GPTTrainer(
         work.model,
@@ -56,7 +54,7 @@ def trainer_of(
     )
 
 
-def checkpoint_to_resume(config: PretrainConfig | FineTuneConfig, run: RunFolder, reporter: Reporter) -> Found:
+def checkpoint_to_resume(config: StageConfig, run: RunFolder, reporter: Reporter) -> Found:
     """The checkpoint that a run goes on from, and its folder; None where it has none yet."""
     step = config.resume_from_step
     return load_step(run.checkpoints, step) if step >= 0 else load_newest(run.checkpoints, reporter.note)

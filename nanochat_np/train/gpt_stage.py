@@ -1,10 +1,9 @@
-"""What the stages that train a GPT have in common: batches from a thread, one trainer, events, checkpoints, samples."""
+"""What the stages that train a GPT have in common: one trainer, events, checkpoints, validation, samples."""
 
 import abc
-import contextlib
 import itertools
-import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Protocol
 
@@ -12,8 +11,7 @@ import msgspec
 import numpy as np
 
 from nanochat_np.backend.arrays import to_numpy
-from nanochat_np.config import FineTuneConfig, PretrainConfig
-from nanochat_np.data.prefetch import prefetched
+from nanochat_np.config import StageConfig
 from nanochat_np.errors import CheckpointError, ConfigError
 from nanochat_np.evaluate.bits import Validation
 from nanochat_np.evaluate.packed import validate_packed
@@ -27,8 +25,6 @@ from nanochat_np.train.gpt_trainer import GPTTrainer
 from nanochat_np.train.measurement import Measurement
 from nanochat_np.train.stage import NotFinite, Pace, Steps
 from nanochat_np.train.work import Work
-
-_AHEAD = 4  # batches that the loader makes before they are asked for
 
 
 class Schedule(NamedTuple):
@@ -64,7 +60,7 @@ class Batch(Protocol):
 Batches = Generator[Batch, None, None]
 
 
-def pace(config: PretrainConfig | FineTuneConfig, work: Work) -> Pace:
+def pace(config: StageConfig, work: Work) -> Pace:
     """When what happens in a run of these settings."""
     return Pace(
         steps=work.iterations,
@@ -86,7 +82,7 @@ class GPTStage(abc.ABC):
 
     def __init__(
         self,
-        config: PretrainConfig | FineTuneConfig,
+        config: StageConfig,
         work: Work,
         tokenizer: BpeTokenizer,
         trainer: GPTTrainer,
@@ -100,13 +96,19 @@ class GPTStage(abc.ABC):
         self.peak_flops, self._run = peak_flops, run
         self.measurements: Sequence[Measurement] = ()
         self._byte_lengths = tokenizer.token_bytes()
-        self._position: Position | None = None
-        self._state: dict[str, Any] | None = None  # of the position that a checkpoint had
-        self._batches: Iterator[Batch] | None = None
+        self._state: dict[str, Any] = {}  # of the position in the data that a checkpoint had; {} is before the first
 
     @abc.abstractmethod
-    def _training(self, state: dict[str, Any] | None) -> Batches:
-        """The batches that follow the position with this state."""
+    def loading(self) -> AbstractContextManager[None]:
+        """While this is open, steps can be taken."""
+
+    @abc.abstractmethod
+    def _step(self, step: int, schedule: Schedule) -> tuple[float, float, dict[str, Any]]:
+        """Take a step; returns loss, norm of the gradient before clipping, and `_event`."""
+
+    @abc.abstractmethod
+    def _place(self) -> dict[str, Any]:
+        """The state of the position in the data."""
 
     @abc.abstractmethod
     def _validation(self) -> Batches:
@@ -122,29 +124,11 @@ class GPTStage(abc.ABC):
     @abc.abstractmethod
     def _sample(self, engine: GPTEngine, prompt: str, sampling: Sampling) -> str: ...
 
-    @contextlib.contextmanager
-    def loading(self) -> Iterator[None]:
-        """While this is open a thread makes the batches that follow the position."""
-        with prefetched(self._training(self._state), _AHEAD) as self._batches:
-            yield
-
     def advance(self, first_step: int, count: int) -> Steps:
         """See `stage.Stage.advance`."""
-        results, events = [], []
-        for step in range(first_step, first_step + count):
-            begin = time.perf_counter()
-            schedule = self._schedule(step)
-            batches = list(self._micro_batches())
-            loss, norm = self.trainer.step(batches, *schedule)
-            results.append((loss, norm))
-            events.append(self._event(schedule, time.perf_counter() - begin))
-        losses, norms = np.array(results).T
-        last = events[-1]
-        shown = {"lrm": last["lrm"], "momentum": last["momentum"], "epoch": str(last["epoch"])}
-        shown["mem"] = f"{last['memory_mib']:,.0f} MiB"
-        if last["mfu"] is not None:
-            shown["mfu"] = f"{100 * last['mfu']:.0f} %"
-        return Steps(losses, norms, events, shown)
+        steps = [self._step(step, self._schedule(step)) for step in range(first_step, first_step + count)]
+        losses, norms = np.array([numbers for *numbers, _ in steps]).T
+        return Steps(losses, norms, [event for *_, event in steps], self._shown(steps[-1][2]))
 
     def restore(self, found: checkpoints.Checkpoint) -> None:
         """See `stage.Stage.restore`."""
@@ -176,7 +160,7 @@ class GPTStage(abc.ABC):
             model=self.work.model,
             dtype="float64" if self.config.dtype == "float64" else "float32",
             tokenizer=self.tokenizer.fingerprint,
-            position=self._position.state() if self._position else self._state or {},  # {} is before the first
+            position=self._place(),
             settings=msgspec.to_builtins(self.config),
             optimizer_steps=self.trainer.optimizer.steps,
             train_seconds=train_seconds,
@@ -203,31 +187,32 @@ class GPTStage(abc.ABC):
 
     def _validated(self, batches: Batches, observe: Callable[[], None]) -> Validation:
         """The loss of the first ``eval_tokens`` tokens of them, at least of one batch."""
-        count = max(1, self.config.eval_tokens // (self.config.device_batch_size * self.config.max_seq_len))
+        count = max(1, self.config.eval_tokens // (self.config.device_batch_size * self.work.model.sequence_len))
         pairs = ((batch.inputs, batch.targets) for batch in itertools.islice(batches, count))
         return validate_packed(self.trainer.losses, pairs, self._byte_lengths, observe)
 
-    def _micro_batches(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        assert self._batches is not None  # loading() is open
-        for batch in itertools.islice(self._batches, self.work.accumulation):
-            self._position = batch.position
-            yield batch.inputs, batch.targets
-
-    def _event(self, schedule: Schedule, seconds: float) -> dict[str, Any]:
+    def _event(self, schedule: Schedule, epoch: int, seconds: float, tokens: int, flops: float) -> dict[str, Any]:
+        """What the log says of a step that took so long for so many tokens and operations."""
         memory = self.trainer.device.memory_bytes()
         self.peak_memory = max(self.peak_memory, memory)
-        rate = self.tokens_per_step / seconds
-        flops = rate * self.work.flops_per_token
         return {
             "lrm": schedule.lrm,
             "momentum": schedule.momentum,
             "weight_decay": self.work.rates.weight_decay * schedule.decay,
-            "epoch": self._position.epoch if self._position else 1,
+            "epoch": epoch,
             "seconds": seconds,
-            "tokens_per_sec": rate,
-            "mfu": flops / self.peak_flops if self.peak_flops else None,
+            "tokens_per_sec": tokens / seconds,
+            "mfu": flops / seconds / self.peak_flops if self.peak_flops else None,
             "memory_mib": memory / 2**20,
         }
+
+    def _shown(self, event: dict[str, Any]) -> dict[str, float | str]:
+        """What the display says of a step."""
+        shown = {"lrm": event["lrm"], "momentum": event["momentum"], "epoch": str(event["epoch"])}
+        shown["mem"] = f"{event['memory_mib']:,.0f} MiB"
+        if event["mfu"] is not None:
+            shown["mfu"] = f"{100 * event['mfu']:.0f} %"
+        return shown
 
     def _take_weights(self, found: checkpoints.Checkpoint) -> None:
         for name, target in self.trainer.weights.items():

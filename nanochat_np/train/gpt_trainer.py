@@ -17,6 +17,7 @@ from nanochat_np.nn.gpt_gradient import GPTGradient
 from nanochat_np.optim.clip import clip_scale, global_norm
 from nanochat_np.optim.groups import MuonAdamW, Rates
 
+Multipliers = tuple[float, float, float]  # of the rates, Muon's momentum itself, of the weight decay
 OUT_OF_MEMORY = "out of memory: lower --device-batch-size or --max-seq-len, or use --recompute"
 
 
@@ -50,13 +51,7 @@ class GPTTrainer:
             self._gradient = GPTGradient(self.weights, tokens_per_step)
             self.optimizer = MuonAdamW(self.weights, config.n_embd, rates, muon=muon)
 
-    def step(
-        self,
-        batches: Sequence[tuple[np.ndarray, np.ndarray]],
-        lr_multiplier: float,
-        momentum: float,
-        decay_multiplier: float,
-    ) -> tuple[float, float]:
+    def step(self, batches: Sequence[tuple[np.ndarray, np.ndarray]], *how: *Multipliers) -> tuple[float, float]:
         """One update from batches of inputs and targets (B, T), -1 where nothing is to be predicted.
 
         Returns the mean loss of the targets before it, in nats a token, and the norm of the gradient before clipping.
@@ -64,24 +59,43 @@ class GPTTrainer:
         that has none is passed over.  Raises ValueError where no batch has any.
         """
         counts = [int((targets >= 0).sum()) for _, targets in batches]
-        parts = [(*batch, count / sum(counts)) for batch, count in zip(batches, counts, strict=True) if count]
+        total = sum(counts)
+        return self._step(
+            [(*batch, count / total) for batch, count in zip(batches, counts, strict=True) if count], *how
+        )
+
+    def step_weighted(
+        self, batches: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], *how: *Multipliers
+    ) -> tuple[float, float]:
+        """One update from batches of inputs, targets and weights (B, T): each target has a weight of its own.
+
+        Returns the sum over all targets of weight times cross-entropy, whose gradient it is by, and that one's norm as
+        in `step`.  A batch without a weight but 0 is passed over.  Raises ValueError where all are.
+        """
+        return self._step([batch for batch in batches if batch[2].any()], *how)
+
+    def _step(
+        self, parts: Sequence[tuple[np.ndarray, np.ndarray, float | np.ndarray]], *how: *Multipliers
+    ) -> tuple[float, float]:
+        """One update from inputs, targets, and the weight of their mean loss or the weights of the loss of each."""
         if not parts:
             raise ValueError("no position of a step is to be predicted")
         with self.device.active(), _told_of_memory(self.device), products_in(self.precision):
             gradient = self._gradient
             gradient.clear([inputs for inputs, _, _ in parts])
             total: Array = 0.0
-            for inputs, targets, share in parts:
+            for inputs, targets, weight in parts:
                 idx, wanted = self.device.array(inputs), self.device.array(targets)
+                of_mean = isinstance(weight, float)
+                share: float | Array = weight if of_mean else self.device.array(weight)
                 given = self.weights, self.config, idx, wanted, gradient.arrays
                 loss, cache = gpt.forward(*given, share, self._recompute)
                 gpt.backward(cache, gradient.arrays, self.device.array(gradient.places(inputs)))
                 del cache  # before the next forward pass needs the memory
-                total = total + loss * share
+                total = total + (loss * share if of_mean else loss)
             norm = global_norm(gradient.arrays)
             scale = float(clip_scale(norm, self._grad_clip))
-            multipliers = lr_multiplier, momentum, decay_multiplier
-            self.optimizer.step(gradient.arrays, *multipliers, grad_scale=scale, tokens=gradient.tokens)
+            self.optimizer.step(gradient.arrays, *how, grad_scale=scale, tokens=gradient.tokens)
             return float(to_numpy(total)), norm
 
     def losses(self, inputs: np.ndarray, targets: np.ndarray) -> np.ndarray:

@@ -126,8 +126,7 @@ class TrainingLoop:
             self.step,
             loss=float(np.mean(self.recent_losses)),
             norm=float(norms[-1]),
-            **shown,
-            **{"tok/s": count * self.stage.tokens_per_step / seconds},
+            **{"tok/s": count * self.stage.tokens_per_step / seconds} | shown,
         )
         return seconds
 
@@ -196,14 +195,17 @@ class TrainingLoop:
             self._guard.restart()
             self._evaluated = True
         seconds = time.perf_counter() - begin
-        losses, docs = {"val_loss": found.loss, "val_bpb": found.bpb}, ""
+        figures, more = {"val_loss": found.loss, "val_bpb": found.bpb}, ""
         if found.docs_bpb is not None:
-            losses["docs_bpb"] = found.docs_bpb
-            docs = f", of documents {found.docs_bpb:.4f}"
-        self.run.log([{"event": "eval", "step": self.step, **losses, "seconds": seconds}])
+            figures["docs_bpb"] = found.docs_bpb
+            more = f", of documents {found.docs_bpb:.4f}"
+        for k, share in (found.pass_at or {}).items():
+            figures[f"pass_at_{k}"] = share
+            more += f", pass@{k} {share:.3f}"
+        self.run.log([{"event": "eval", "step": self.step, **figures, "seconds": seconds}])
         if not math.isfinite(found.loss):
             raise self._not_finite(f"the validation loss ({found.loss})", self.step)
-        self.reporter.note(f"step {self.step}: validation loss {found.loss:.4f}, {found.bpb:.4f} bits per byte{docs}")
+        self.reporter.note(f"step {self.step}: validation loss {found.loss:.4f}, {found.bpb:.4f} bits per byte{more}")
         return found
 
     def _not_finite(self, what: str, step: int) -> RunError:

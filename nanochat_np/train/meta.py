@@ -10,7 +10,7 @@ from nanochat_np.nn import gpt_config
 from nanochat_np.nn.gpt_config import GPTConfig
 from nanochat_np.nn.model import ModelConfig, Shapes, architecture
 
-Stage = Literal["import", "pretrain", "midtrain", "sft"]
+Stage = Literal["import", "pretrain", "midtrain", "sft", "rl"]
 
 
 class FileRecord(msgspec.Struct, frozen=True):

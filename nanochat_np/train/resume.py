@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from nanochat_np.config import Common, MidtrainConfig, PretrainConfig, SftConfig, TrainConfig
+from nanochat_np.config import Common, MidtrainConfig, PretrainConfig, RlConfig, SftConfig, TrainConfig
 from nanochat_np.errors import CheckpointError, ConfigError
 from nanochat_np.train.run_folder import SCHEMA, RunFolder
 
@@ -23,6 +23,7 @@ _FREE: dict[type, Set[str]] = {
     PretrainConfig: _OF_A_STAGE | {"core_metric_every", "core_metric_max_per_task", "core_bundle", "dry_run"},
     MidtrainConfig: _OF_A_STAGE,
     SftConfig: _OF_A_STAGE,
+    RlConfig: _OF_A_STAGE | {"eval_examples"},
 }
 _GUARDS = {"memory_guard_ratio", "memory_guard_window"}
 

@@ -108,3 +108,22 @@ class FineTuneSummary(StageSummary, frozen=True, kw_only=True):
     loss_on: str
     warm_optimizer: bool
     docs_bpb: float
+
+
+class RlSummary(StageSummary, frozen=True, kw_only=True):
+    """What `rl` prints.
+
+    ``train_loss`` and ``mean_loss_last_n`` are of the policy gradient, which tell nothing of progress: ``reward`` does,
+    the mean over the answers of the last ``last_n`` steps, and ``pass_at``, the share of held-out problems that one of
+    k answers solves, by k; ``pass_at_start`` is that before the first step, None where nothing was evaluated then.
+    ``val_loss`` is of the right answers to held-out problems.  ``tokens_per_step`` counts what was answered, in the
+    mean, ``total_flops`` answering and learning.
+    """
+
+    command: str = "rl"
+    base: str
+    examples_per_step: int
+    num_samples: int
+    reward: float | None
+    pass_at: dict[int, float]
+    pass_at_start: dict[int, float] | None

@@ -103,7 +103,7 @@ def _without(defaults: list[str], flags: tuple[str, ...]) -> list[str]:
     return [default for default in defaults if default.partition("=")[0] not in names]
 
 
-_OF_THE_MACHINE = {"seconds", "tokens_per_sec", "mfu", "memory_mib"}
+_OF_THE_MACHINE = {"seconds", "tokens_per_sec", "mfu", "memory_mib", "rollout_seconds", "rollout_tokens_per_sec"}
 
 
 def events(run: Path, *kinds: str) -> list[dict[str, Any]]:
