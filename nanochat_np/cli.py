@@ -20,6 +20,7 @@ from nanochat_np.config import (
     MidtrainConfig,
     PretrainConfig,
     SampleConfig,
+    ServeConfig,
     SftConfig,
     SpeedrunConfig,
     TokenizerConfig,
@@ -58,6 +59,7 @@ COMMANDS = (
     Command("speedrun", SpeedrunConfig, _lazily("nanochat_np.commands.speedrun")),
     Command("import", ImportConfig, _lazily("nanochat_np.commands.import_model")),
     Command("export", ExportConfig, _lazily("nanochat_np.commands.export_model")),
+    Command("serve", ServeConfig, _lazily("nanochat_np.commands.serve")),
     Command("bench", BenchConfig, _lazily("nanochat_np.commands.bench")),
     Command("doctor", DoctorConfig, _lazily("nanochat_np.commands.doctor")),
 )

@@ -25,6 +25,7 @@ from nanochat_np.config.lab import (
     refuse_idle,
 )
 from nanochat_np.config.pretrain import PretrainConfig
+from nanochat_np.config.serve import ServeConfig
 from nanochat_np.config.speedrun import SpeedrunConfig
 from nanochat_np.config.stage import Sink
 from nanochat_np.config.text import DataConfig, TokenizerConfig
@@ -56,6 +57,7 @@ __all__ = [
     "Precision",
     "PretrainConfig",
     "SampleConfig",
+    "ServeConfig",
     "SftConfig",
     "Sink",
     "SpeedrunConfig",
