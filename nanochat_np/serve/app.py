@@ -2,18 +2,17 @@
 
 import contextlib
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from nanochat_np.infer.batch import Batch
 from nanochat_np.infer.gpt_engine import GPTEngine
-from nanochat_np.serve import chat, completions, upstream
+from nanochat_np.serve import assets, chat, completions, upstream
 from nanochat_np.serve.about import About, not_allowed, not_found
 from nanochat_np.serve.cache import Cache
 from nanochat_np.serve.exchange import Exchange
@@ -22,16 +21,6 @@ from nanochat_np.serve.guard import ApiKey, Counting
 from nanochat_np.serve.protocol import ChatRequest, CompletionRequest, UpstreamRequest
 from nanochat_np.serve.scheduler import Scheduler
 from nanochat_np.serve.service import Service, Settings
-
-PAGE = Path(__file__).parent / "page"
-ASSETS = {
-    "/": "index.html",
-    "/app.js": "app.js",
-    "/markdown.js": "markdown.js",
-    "/store.js": "store.js",
-    "/style.css": "style.css",
-    "/logo.svg": "logo.svg",
-}
 
 
 def service_of(engine: GPTEngine, settings: Settings) -> Service:
@@ -52,7 +41,7 @@ def application(service: Service) -> Starlette:
         finally:
             service.scheduler.stop()
 
-    routes = [*_generating(service), *_telling(service), *_assets()]
+    routes = [*_generating(service), *_telling(service), *assets.routes()]
     paths = frozenset(route.path for route in routes if isinstance(route, Route))
     middleware = [Middleware(Counting, metrics=service.metrics, paths=paths)]
     if settings.cors_origins:
@@ -90,16 +79,6 @@ def _telling(service: Service) -> list[BaseRoute]:
         Route("/openapi.json", about.openapi),
         Route("/cache/invalidate", about.invalidate, methods=["POST"]),
     ]
-
-
-def _assets() -> list[BaseRoute]:
-    def asset(name: str) -> Route:
-        async def send(_: Request) -> Response:
-            return FileResponse(PAGE / ASSETS[name], headers={"cache-control": "no-cache"})
-
-        return Route(name, send)
-
-    return [asset(name) for name in ASSETS]
 
 
 async def _told(_: Request, error: Exception) -> Response:

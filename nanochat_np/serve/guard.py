@@ -6,11 +6,12 @@ from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from nanochat_np.serve import assets
 from nanochat_np.serve.failure import ApiError
 from nanochat_np.serve.metrics import Metrics
 
 # What a browser needs before it can ask for a key, and what a supervisor asks.
-OPEN = frozenset({"/", "/app.js", "/markdown.js", "/store.js", "/style.css", "/logo.svg", "/health", "/openapi.json"})
+OPEN = assets.paths() | {"/health", "/openapi.json"}
 
 SECURITY = [
     (
