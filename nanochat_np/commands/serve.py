@@ -49,7 +49,7 @@ def run(config: ServeConfig, given: frozenset[str]) -> ServeSummary:
         api_key=config.api_key or os.environ.get("NANOCHAT_NP_API_KEY"),
         cors_origins=config.cors_origin,
         max_queue=config.max_queue,
-        cache_size=config.cache_size,
+        cache_mib=config.cache_mib,
         cache_ttl=config.cache_ttl,
     )
     with stop_at_once(), bound(config.host, config.port) as listener:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from nanochat_np.config.common import Common, Count, DeviceName, Folder, Positive
+from nanochat_np.config.common import Common, DeviceName, Folder, Positive
 
 
 class ServeModel(Common, frozen=True, kw_only=True):
@@ -25,9 +25,7 @@ class ServeLimits(ServeModel, frozen=True, kw_only=True):
     timeout: Annotated[float, Meta(gt=0, le=86400, description="seconds that an answer may take, waiting included")] = (
         600.0
     )
-    cache_size: Annotated[Count, Meta(description="answers to keep for repeated deterministic requests; 0 is off")] = (
-        1024
-    )
+    cache_mib: Annotated[float, Meta(ge=0, description="memory for answers to repeated deterministic requests")] = 64.0
     cache_ttl: Annotated[float, Meta(ge=0, description="seconds to keep them")] = 3600.0
 
 

@@ -1,6 +1,7 @@
 """Answers as they come: from what the engine's thread tells to pieces of text, and out of the cache where they are."""
 
 import asyncio
+import itertools
 import time
 from collections.abc import AsyncGenerator
 from typing import NamedTuple
@@ -119,7 +120,35 @@ async def _generated(service: Service, plan: Plan, deadline: float) -> Answers:
             yield deltas
     finally:
         service.scheduler.cancel(job)
-    service.cache.put(plan.key, kept)
+    whole = [merged(number, kept) for number in range(len(choices))]
+    service.cache.put(plan.key, whole, sum(map(_size, whole)))
+
+
+def merged(number: int, deltas: list[Delta]) -> Delta:
+    """All that came of a choice, as one."""
+    own = [delta for delta in deltas if delta.choice == number]
+    return Delta(
+        number,
+        joined([span for delta in own for span in delta.spans]),
+        [scored for delta in own for scored in delta.scored],
+        sum(delta.tokens for delta in own),
+        own[-1].finish_reason,
+    )
+
+
+def joined(spans: list[Span]) -> list[Span]:
+    """The spans, texts that follow each other as one."""
+    result: list[Span] = []
+    for kind, group in itertools.groupby(spans, key=lambda span: span.kind):
+        texts = [span.text for span in group]
+        result += [Span(kind, "".join(texts))] if kind == "text" else [Span(kind, text) for text in texts]
+    return result
+
+
+def _size(delta: Delta) -> int:
+    """About how many bytes it takes."""
+    probabilities = sum(1 + len(logprobs.top) for _, logprobs in delta.scored if logprobs is not None)
+    return 500 + sum(100 + len(text) for _, text in delta.spans) + 150 * probabilities
 
 
 async def _news(job: Job, deadline: float) -> list[News]:

@@ -26,7 +26,7 @@ from nanochat_np.serve.service import Service, Settings
 def service_of(engine: GPTEngine, settings: Settings) -> Service:
     """What the endpoints share, for an engine that nobody else uses."""
     scheduler = Scheduler(lambda: Batch(engine), engine.slots, settings.max_queue)
-    return Service(settings, engine, scheduler, Cache(settings.cache_size, settings.cache_ttl))
+    return Service(settings, engine, scheduler, Cache(int(settings.cache_mib * 2**20), settings.cache_ttl))
 
 
 def application(service: Service) -> Starlette:

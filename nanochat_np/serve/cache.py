@@ -4,19 +4,28 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from fnmatch import fnmatchcase
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 V = TypeVar("V")
 
 
-class Cache(Generic[V]):
-    """At most ``size`` values, each for ``ttl`` seconds.  A key of None is never found and never kept."""
+class _Entry(NamedTuple, Generic[V]):
+    born: float
+    size: int
+    value: V
 
-    def __init__(self, size: int, ttl: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self.size, self.ttl = size, ttl
-        self.hits = self.misses = 0
+
+class Cache(Generic[V]):
+    """Values of at most ``room`` bytes together, by what `put` is told of them, each for ``ttl`` seconds.
+
+    A key of None is never found and never kept.
+    """
+
+    def __init__(self, room: int, ttl: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self.room, self.ttl = room, ttl
+        self.used = self.hits = self.misses = 0
         self._clock = clock
-        self._kept: OrderedDict[str, tuple[float, V]] = OrderedDict()
+        self._kept: OrderedDict[str, _Entry[V]] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -25,27 +34,33 @@ class Cache(Generic[V]):
         """The value of a key, where it is there and not too old."""
         if key is None:
             return None
-        born, value = self._kept.get(key, (None, None))
-        if born is None or self._clock() - born > self.ttl:
-            self._kept.pop(key, None)
+        entry = self._kept.get(key)
+        if entry is None or self._clock() - entry.born >= self.ttl:
+            self._forget(key)
             self.misses += 1
             return None
         self._kept.move_to_end(key)
         self.hits += 1
-        return value
+        return entry.value
 
-    def put(self, key: str | None, value: V) -> None:
-        """Keep a value, and let go of those that were not asked for the longest."""
+    def put(self, key: str | None, value: V, size: int) -> None:
+        """Keep a value of so many bytes beside its key, and let go of those that were not asked for the longest."""
         if key is None:
             return
-        self._kept[key] = self._clock(), value
-        self._kept.move_to_end(key)
-        while len(self._kept) > self.size:
-            self._kept.popitem(last=False)
+        self._forget(key)
+        self._kept[key] = entry = _Entry(self._clock(), size + len(key), value)
+        self.used += entry.size
+        while self.used > self.room:
+            self._forget(next(iter(self._kept)))
 
     def invalidate(self, pattern: str | None) -> int:
         """Forget the keys that a shell-style pattern matches, all if None; how many they were."""
         chosen = [key for key in self._kept if pattern is None or fnmatchcase(key, pattern)]
         for key in chosen:
-            del self._kept[key]
+            self._forget(key)
         return len(chosen)
+
+    def _forget(self, key: str) -> None:
+        entry = self._kept.pop(key, None)
+        if entry is not None:
+            self.used -= entry.size

@@ -7,7 +7,6 @@ from typing import Any
 import msgspec
 from starlette.responses import Response
 
-from nanochat_np.infer.answer import Span
 from nanochat_np.serve import answer
 from nanochat_np.serve.answer import Answers, Delta
 from nanochat_np.serve.exchange import EventStream, event, now
@@ -112,38 +111,25 @@ def _chunks(service: Service, request: ChatRequest, head: _Head, delta: Delta) -
 
 
 async def _whole(service: Service, request: ChatRequest, head: _Head, answers: Answers) -> bytes:
-    found: list[list[Delta]] = [[] for _ in range(head.n)]
-    async for deltas in answers:
-        for delta in deltas:
-            found[delta.choice].append(delta)
-    choices = [_choice(service, request, index, deltas) for index, deltas in enumerate(found)]
-    tokens = sum(delta.tokens for deltas in found for delta in deltas)
-    return msgspec.json.encode({**head.with_choices(choices), "usage": head.usage(tokens)})
+    found = [delta async for deltas in answers for delta in deltas]
+    choices = [answer.merged(number, found) for number in range(head.n)]
+    tokens = sum(choice.tokens for choice in choices)
+    content = head.with_choices([_choice(service, request, choice) for choice in choices])
+    return msgspec.json.encode({**content, "usage": head.usage(tokens)})
 
 
-def _choice(service: Service, request: ChatRequest, index: int, deltas: list[Delta]) -> dict[str, Any]:
-    spans = [span for delta in deltas for span in delta.spans]
-    merged = Delta(index, spans, [each for delta in deltas for each in delta.scored], 0, deltas[-1].finish_reason)
-    message: dict[str, Any] = {"role": "assistant", "content": _content(spans)}
-    if any(span.kind != "text" for span in spans):
-        message["nanochat"] = {"parts": _parts(spans)}
-    logprobs = _logprobs(service, request, merged)
-    return {"index": index, "message": message, "logprobs": logprobs, "finish_reason": merged.finish_reason}
-
-
-def _content(spans: list[Span]) -> str:
-    return "".join(span.text for span in spans if span.kind == "text")
-
-
-def _parts(spans: list[Span]) -> list[dict[str, str]]:
-    """The spans as the parts of a message, texts that follow each other as one."""
-    parts: list[dict[str, str]] = []
-    for kind, text in spans:
-        if kind == "text" and parts and parts[-1]["type"] == "text":
-            parts[-1]["text"] += text
-        else:
-            parts.append({"type": kind, "text": text})
-    return parts
+def _choice(service: Service, request: ChatRequest, whole: Delta) -> dict[str, Any]:
+    """One of the answers.  Its parts are told only where they are more than text."""
+    content = "".join(span.text for span in whole.spans if span.kind == "text")
+    message: dict[str, Any] = {"role": "assistant", "content": content}
+    if any(span.kind != "text" for span in whole.spans):
+        message["nanochat"] = {"parts": [{"type": kind, "text": text} for kind, text in whole.spans]}
+    return {
+        "index": whole.choice,
+        "message": message,
+        "logprobs": _logprobs(service, request, whole),
+        "finish_reason": whole.finish_reason,
+    }
 
 
 def _logprobs(service: Service, request: ChatRequest, delta: Delta) -> dict[str, Any] | None:

@@ -18,9 +18,6 @@ from nanochat_np.serve.probabilities import Scored, completion_form
 from nanochat_np.serve.protocol import MAX_CHOICES, CompletionRequest
 from nanochat_np.serve.scoring import score
 from nanochat_np.serve.service import Service
-from nanochat_np.text.bpe import BpeTokenizer
-
-MAX_LOGPROBS = 20
 
 
 @dataclass(frozen=True)
@@ -105,12 +102,8 @@ async def _beginnings(service: Service, request: CompletionRequest, plan: Plan) 
         if request.logprobs is not None:
             every = await service.scheduler.call(partial(score, service.engine, ids, request.logprobs))
             scored = tuple(map(Scored, ids, every))[int(hidden) :]
-        found.append(Beginning(_text(service.tokenizer, ids[int(hidden) :]), scored))
+        found.append(Beginning(service.tokenizer.decode(ids[int(hidden) :]), scored))
     return found
-
-
-def _text(tokenizer: BpeTokenizer, ids: list[int]) -> str:
-    return tokenizer.decode(ids)
 
 
 class _Writer:
@@ -175,18 +168,14 @@ async def _stream(request: CompletionRequest, writer: _Writer, answers: Answers)
 
 
 async def _whole(writer: _Writer, answers: Answers) -> bytes:
-    found: list[list[Delta]] = [[] for _ in writer.beginnings]
-    async for deltas in answers:
-        for delta in deltas:
-            found[delta.choice].append(delta)
-    choices = [
-        writer.choice(
-            index,
-            beginning.text + "".join(map(_text_of, deltas)),
-            [*beginning.scored, *(each for delta in deltas for each in delta.scored)],
-            deltas[-1].finish_reason,
-        )
-        for index, (beginning, deltas) in enumerate(zip(writer.beginnings, found, strict=True))
-    ]
-    tokens = sum(delta.tokens for deltas in found for delta in deltas)
-    return msgspec.json.encode({**writer.with_choices(choices), "usage": writer.usage(tokens)})
+    found = [delta async for deltas in answers for delta in deltas]
+    choices = [answer.merged(number, found) for number in range(len(writer.beginnings))]
+    tokens = sum(choice.tokens for choice in choices)
+    content = writer.with_choices([_choice(writer, choice) for choice in choices])
+    return msgspec.json.encode({**content, "usage": writer.usage(tokens)})
+
+
+def _choice(writer: _Writer, whole: Delta) -> dict[str, Any]:
+    beginning = writer.beginnings[whole.choice]
+    text, scored = beginning.text + _text_of(whole), [*beginning.scored, *whole.scored]
+    return writer.choice(whole.choice, text, scored, whole.finish_reason)

@@ -1,5 +1,6 @@
 """Logarithms of probabilities in the two forms that OpenAI's protocols have for them."""
 
+import codecs
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -45,10 +46,10 @@ def chat_form(tokenizer: BpeTokenizer, scored: Iterable[Scored]) -> list[Content
 def completion_form(tokenizer: BpeTokenizer, scored: Sequence[Scored], offset: int) -> dict[str, Any]:
     """``choices[].logprobs`` of completions; ``offset`` is where in the text the first token begins."""
     names = [name_of(tokenizer, token) for token, _ in scored]
-    offsets = []
+    offsets, decoder = [], codecs.getincrementaldecoder("utf-8")("replace")
     for token, _ in scored:
         offsets.append(offset)
-        offset += len(tokenizer.decode([token]))
+        offset += len(decoder.decode(tokenizer.decode_bytes([token])))
     return {
         "tokens": names,
         "token_logprobs": [logprobs and logprobs.logprob for _, logprobs in scored],

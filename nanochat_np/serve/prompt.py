@@ -11,6 +11,8 @@ from nanochat_np.text.conversation import render_for_completion
 FRAME = 2  # tokens around a message
 ROOM = 256  # tokens that an answer should have, but at most a quarter of the context
 
+Turn = dict[str, Any]  # a message as `text.conversation` takes it
+
 _REPLY = {"role": "assistant", "content": ""}
 
 
@@ -29,28 +31,26 @@ def of_messages(tokenizer: BpeTokenizer, messages: Sequence[ChatMessage], contex
     for messages that are no conversation, or where these two alone fill the context.
     """
     turns = [_turn(number, message) for number, message in enumerate(messages)]
-    system = turns[:1] if turns[0]["role"] == "system" else []
-    _require_alternation(turns[len(system) :], len(system))
-    kept = _newest(tokenizer, system, turns[len(system) :], context - min(answer or ROOM, context // 4))
+    system, turns = (turns[:1], turns[1:]) if turns[0]["role"] == "system" else ([], turns)
+    _require_alternation(turns, len(system))
+    longest = max(map(len, tokenizer.tokens))
+    if _bytes(system + turns[-1:]) > context * longest:  # no need to encode what cannot fit
+        raise _too_long("more", context)
+    kept = _newest(tokenizer, system, turns, context - min(answer or ROOM, context // 4), longest)
     ids = render_for_completion(tokenizer, {"messages": [*system, *kept, _REPLY]}, max_tokens=2**31).tolist()
     if len(ids) >= context:
-        raise ApiError(
-            400,
-            f"the last message makes a prompt of {len(ids)} tokens, and the context holds {context} with the answer",
-            "messages",
-            "context_length_exceeded",
-        )
-    return Prompt(ids, len(turns) - len(system) - len(kept))
+        raise _too_long(str(len(ids)), context)
+    return Prompt(ids, len(turns) - len(kept))
 
 
-def _newest(
-    tokenizer: BpeTokenizer, system: list[dict[str, Any]], turns: list[dict[str, Any]], budget: int
-) -> list[dict[str, Any]]:
+def _too_long(tokens: str, context: int) -> ApiError:
+    message = f"the last message makes a prompt of {tokens} tokens, and the context holds {context} with the answer"
+    return ApiError(400, message, "messages", "context_length_exceeded")
+
+
+def _newest(tokenizer: BpeTokenizer, system: list[Turn], turns: list[Turn], budget: int, longest: int) -> list[Turn]:
     """The newest turns, the first of them the user's, that make at most ``budget`` tokens; always the last."""
-    longest = max(map(len, tokenizer.tokens))
-    if _bytes(turns[-1:] + system) > budget * longest * 4 // 3 + longest:  # no need to encode what cannot fit
-        raise ApiError(400, "the last message is longer than the context", "messages", "context_length_exceeded")
-    used = 2 + sum(_tokens(tokenizer, turn) for turn in system + turns[-1:])
+    used = FRAME + sum(_tokens(tokenizer, turn) for turn in system + turns[-1:])
     first = len(turns) - 1
     while first >= 2:
         pair = turns[first - 2 : first]
@@ -63,7 +63,7 @@ def _newest(
     return turns[first:]
 
 
-def _turn(number: int, message: ChatMessage) -> dict[str, Any]:
+def _turn(number: int, message: ChatMessage) -> Turn:
     """A message as `text.conversation` takes it.  Raises ApiError for what no model here can read."""
     param = f"messages[{number}].content"
     content: str | list[dict[str, str]]
@@ -78,7 +78,7 @@ def _turn(number: int, message: ChatMessage) -> dict[str, Any]:
         if all(isinstance(part, TextPart) for part in parts):
             content = text
         elif message.role == "assistant":
-            content = [{"type": part.__struct_config__.tag, "text": part.text} for part in parts]  # type: ignore
+            content = [{"type": str(part.__struct_config__.tag), "text": part.text} for part in parts]
         else:
             raise ApiError(400, f"the {message.role}'s message takes parts of text only", param, "invalid_value")
     if not text.strip() and message.role != "assistant":  # an answer that came out empty is history all the same
@@ -86,7 +86,7 @@ def _turn(number: int, message: ChatMessage) -> dict[str, Any]:
     return {"role": message.role, "content": content}
 
 
-def _require_alternation(turns: list[dict[str, Any]], offset: int) -> None:
+def _require_alternation(turns: list[Turn], offset: int) -> None:
     for number, turn in enumerate(turns):
         role = "assistant" if number % 2 else "user"
         if turn["role"] != role:
@@ -97,14 +97,14 @@ def _require_alternation(turns: list[dict[str, Any]], offset: int) -> None:
         raise ApiError(400, "the last message must be the user's", "messages", "invalid_conversation")
 
 
-def _texts(turn: dict[str, Any]) -> list[str]:
+def _texts(turn: Turn) -> list[str]:
     content = turn["content"]
     return [content] if isinstance(content, str) else [part["text"] for part in content]
 
 
-def _bytes(turns: list[dict[str, Any]]) -> int:
+def _bytes(turns: list[Turn]) -> int:
     return sum(len(text.encode(errors="replace")) for turn in turns for text in _texts(turn))
 
 
-def _tokens(tokenizer: BpeTokenizer, turn: dict[str, Any]) -> int:
+def _tokens(tokenizer: BpeTokenizer, turn: Turn) -> int:
     return sum(FRAME + len(tokenizer.encode(text)) for text in _texts(turn))

@@ -97,7 +97,9 @@ class Scheduler:
             self._stopping = True
             self._change.notify()
         self._thread.join()
-        self._fail(ApiError(503, "the server is shutting down", code="shutting_down"), [*self._queue])
+        self._fail(_stopping(), [*self._queue])
+        for _, future in self._calls:
+            future.cancel()
 
     @property
     def active(self) -> int:
@@ -143,8 +145,8 @@ class Scheduler:
                 generation.cancel()
 
     def _require_room(self) -> None:
-        if self._stopping:
-            raise ApiError(503, "the server is shutting down", code="shutting_down")
+        if self._stopping or not self.alive:
+            raise _stopping()
         if self.waiting >= self.max_queue:
             raise ApiError(429, f"{self.max_queue} requests are waiting already: try again later", code="queue_full")
 
@@ -206,6 +208,10 @@ class Scheduler:
         for job in jobs:
             self.cancel(job)
             job.tell([], error)
+
+
+def _stopping() -> ApiError:
+    return ApiError(503, "the server is shutting down", code="shutting_down")
 
 
 def _run_call(function: Callable[[], Any], future: Future[Any]) -> None:

@@ -4,16 +4,19 @@ import contextlib
 import logging
 import os
 import socket
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import uvicorn
 from starlette.applications import Starlette
+from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
+from nanochat_np import kernels
 from nanochat_np.backend.device import select_device
-from nanochat_np.errors import ConfigError, RunError
+from nanochat_np.errors import ConfigError, NanochatError, RunError
 from nanochat_np.serve.app import application, service_of
 from nanochat_np.serve.exchange import GRACE
 from nanochat_np.serve.service import Settings
@@ -32,8 +35,25 @@ class Loader:
     settings: Settings
 
     def __call__(self) -> Starlette:
+        """Load the model."""
         engine, _ = load_engine(self.checkpoint, select_device(self.device), slots=self.slots)
         return application(service_of(engine, self.settings))
+
+
+@dataclass(frozen=True)
+class Worker:
+    """A loader in a process of its own: what goes wrong it says in a line, and ends so that nobody starts another."""
+
+    loader: Loader
+
+    def __call__(self) -> Starlette:
+        """Load the model, or end the process."""
+        try:
+            kernels.obey_environment()
+            return self.loader()
+        except (NanochatError, MemoryError) as error:
+            print(f"error: {error or 'out of memory'}", file=sys.stderr)
+            sys.exit(STARTUP_FAILURE)
 
 
 def bound(host: str, port: int) -> socket.socket:
@@ -65,7 +85,7 @@ def serve(loader: Loader, listener: socket.socket, workers: int, ready: Callable
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(1000 * timeout))
     alone = workers == 1
     config = uvicorn.Config(
-        loader() if alone else loader,
+        loader() if alone else Worker(loader),
         factory=not alone,
         workers=workers,
         backlog=BACKLOG,
@@ -88,7 +108,7 @@ def _one(server: uvicorn.Server, listener: socket.socket) -> None:
         with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises the signal again when it has obeyed it
             server.run([listener])
     except SystemExit:
-        raise RunError("the server did not start: its log has the reason") from None
+        raise RunError("the server did not start: the reason is above") from None
     if server.force_exit:
         raise KeyboardInterrupt
 
@@ -99,5 +119,5 @@ def _several(config: uvicorn.Config, listener: socket.socket) -> None:
     listener.set_inheritable(True)
     supervisor = Multiprocess(config, [listener])
     supervisor.run()
-    if any(process.exitcode == uvicorn.config.STARTUP_FAILURE for process in supervisor.processes):
-        raise RunError("a worker did not start: its log has the reason")
+    if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
+        raise RunError("a worker did not start: the reason is above")

@@ -32,7 +32,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     api_key: str | None = None
     cors_origins: tuple[str, ...] = ()
     max_queue: int = 256
-    cache_size: int = 1024
+    cache_mib: float = 64.0
     cache_ttl: float = 3600.0
 
 

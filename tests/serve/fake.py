@@ -1,6 +1,8 @@
 """An engine that answers from a script, and an application over it, in this process."""
 
+import asyncio
 import contextlib
+import json
 import threading
 
 import httpx
@@ -35,11 +37,14 @@ class FakeEngine:
         self.answer = answer
         self.prompts = []
         self.error = None
-        self.gate = threading.Event()  # steps wait for it
-        self.gate.set()
-        self.steps = threading.Semaphore(10**9)
+        self._allowed = threading.Semaphore(10**9)
         self._left = {}
         self._text = {}
+
+    def steps_allowed(self, count):
+        """From now on so many calls are answered, and others wait."""
+        waiting, self._allowed = self._allowed, threading.Semaphore(count)
+        waiting.release(1000)
 
     def begin(self, slot):
         self._text[slot] = []
@@ -62,7 +67,7 @@ class FakeEngine:
         return np.stack([self._next(slot, token) for slot, token in zip(slots, tokens, strict=True)])
 
     def _wait(self):
-        self.gate.wait(10)
+        self._allowed.acquire(timeout=10)
         if self.error is not None:
             error, self.error = self.error, None
             raise error
@@ -88,7 +93,7 @@ async def served(answer=lambda prompt: spelled("hello"), slots=4, **settings):
         async with httpx.AsyncClient(transport=transport, base_url="http://test", timeout=20) as client:
             client.engine, client.service, client.app = engine, service, app
             yield client
-            engine.gate.set()
+            engine.steps_allowed(10**9)
 
 
 def chat(*texts, **fields):
@@ -96,3 +101,39 @@ def chat(*texts, **fields):
     roles = ("user", "assistant")
     messages = [{"role": roles[number % 2], "content": text} for number, text in enumerate(texts)]
     return {"model": "tiny", "messages": messages} | fields
+
+
+def events(text):
+    """The contents of a stream of server-sent events, the last of OpenAI's as the string that it is."""
+    blocks = text.split("\n\n")
+    assert blocks.pop() == ""
+    assert all(block.startswith("data: ") and "\n" not in block for block in blocks)
+    return [block[6:] if block == "data: [DONE]" else json.loads(block[6:]) for block in blocks]
+
+
+class Connection:
+    """A POST to an application, whose client sees each piece as it is sent, and may go away."""
+
+    def __init__(self, app, path, content):
+        self.sent = asyncio.Queue()
+        self._received = asyncio.Queue()
+        self._received.put_nowait({"type": "http.request", "body": json.dumps(content).encode(), "more_body": False})
+        headers = [(b"content-type", b"application/json"), (b"host", b"test")]
+        scope = {"type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "query_string": b""}
+        scope |= {"headers": headers, "asgi": {"version": "3.0", "spec_version": "2.3"}, "http_version": "1.1"}
+        scope |= {"scheme": "http", "server": ("test", 80), "client": ("test", 1), "root_path": ""}
+        self.task = asyncio.ensure_future(app(scope, self._received.get, self.sent.put))
+
+    async def next(self):
+        return await asyncio.wait_for(self.sent.get(), 10)
+
+    async def leave(self):
+        self._received.put_nowait({"type": "http.disconnect"})
+        await asyncio.wait_for(self.task, 10)
+
+
+async def until(condition):
+    """Wait for something that another thread does."""
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.001)
