@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from nanochat_np.text.conversation import Part
+
 MAX_MESSAGES = 500
 MAX_CHOICES = 128
 MAX_TOKENS = 4096
@@ -28,17 +30,29 @@ class TextPart(Record, frozen=True, tag_field="type", tag="text"):
 
     text: str
 
+    def as_part(self) -> Part:
+        """As `text.conversation` takes it."""
+        return Part("text", self.text)
+
 
 class PythonPart(Record, frozen=True, tag_field="type", tag="python"):
     """What the assistant gave its calculator."""
 
     text: str
 
+    def as_part(self) -> Part:
+        """As `text.conversation` takes it."""
+        return Part("python", self.text)
+
 
 class PythonOutputPart(Record, frozen=True, tag_field="type", tag="python_output"):
     """What the calculator answered."""
 
     text: str
+
+    def as_part(self) -> Part:
+        """As `text.conversation` takes it."""
+        return Part("python_output", self.text)
 
 
 class ImagePart(Record, frozen=True, tag_field="type", tag="image_url"):
