@@ -1,5 +1,6 @@
 """What the server says of itself, and the cache that can be told to forget."""
 
+import os
 from typing import Any
 
 import msgspec
@@ -48,6 +49,7 @@ class About:
                 "max_queue": scheduler.max_queue,
                 "generated_tokens": scheduler.generated,
                 "context": service.context,
+                "process": os.getpid(),  # each of several workers counts its own
             }
         )
 

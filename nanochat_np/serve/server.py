@@ -3,11 +3,13 @@
 import contextlib
 import logging
 import os
+import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 import uvicorn
 from starlette.applications import Starlette
@@ -98,15 +100,32 @@ def serve(loader: Loader, listener: socket.socket, workers: int, ready: Callable
     )
     ready()
     if alone:
-        _one(uvicorn.Server(config), listener)
+        _one(_Server(config), listener)
     else:
         _several(config, listener)
 
 
-def _one(server: uvicorn.Server, listener: socket.socket) -> None:
+class _Server(uvicorn.Server):
+    """uvicorn's raises each signal again when it has obeyed it; this one leaves that to who runs it."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        super().handle_exit(sig, frame)
+        if self.force_exit:  # what is cut off now would be told as errors
+            logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+
+
+def _one(server: _Server, listener: socket.socket) -> None:
     try:
-        with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises the signal again when it has obeyed it
-            server.run([listener])
+        server.run([listener])
     except SystemExit:
         raise RunError("the server did not start: the reason is above") from None
     if server.force_exit:

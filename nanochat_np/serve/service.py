@@ -70,8 +70,6 @@ class Service:
 
     def key(self, request: Request) -> str:
         """The same for requests that ask for the same of this model: their fields as JSON, defaults left out."""
-        fields = {name: value for name, value in msgspec.to_builtins(request).items() if name not in _ASIDE}
-        fields = {name: value for name, value in sorted(fields.items()) if value is not None}
-        return (
-            f"{type(request).__name__} {self.settings.weights} {msgspec.json.encode(fields, order='sorted').decode()}"
-        )
+        fields = msgspec.to_builtins(request, str_keys=True)
+        asked = {name: value for name, value in fields.items() if value is not None and name not in _ASIDE}
+        return f"{type(request).__name__} {self.settings.weights} {msgspec.json.encode(asked, order='sorted').decode()}"

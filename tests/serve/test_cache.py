@@ -35,6 +35,15 @@ async def test_a_stream_and_an_object_are_one_answer():
         assert own[-1]["finish_reason"] == choice["finish_reason"]
 
 
+async def test_the_order_of_a_request_does_not_matter():
+    bias = {"97": -1.0, "5": 2}
+    async with served() as client:
+        await client.post(PATH, json=chat("hi", temperature=0, top_k=5, logit_bias=bias))
+        again = chat("hi", logit_bias=dict(reversed(bias.items())), top_k=5, temperature=0.0)
+        await client.post(PATH, json=dict(reversed(again.items())))
+        assert len(client.engine.prompts) == 1
+
+
 @pytest.mark.parametrize("change", [{"max_tokens": 3}, {"stop": "x"}, {"messages": [{"role": "user", "content": "a"}]}])
 async def test_other_requests_have_answers_of_their_own(change):
     async with served() as client:
