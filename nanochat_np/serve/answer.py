@@ -18,7 +18,7 @@ from nanochat_np.text.bpe import BpeTokenizer
 
 
 class Delta(NamedTuple):
-    """What is new of a choice: pieces of its text, the tokens of text among them, and how it ended."""
+    """What is new of a choice: pieces of its text, tokens with their probabilities, how many it has, how it ended."""
 
     choice: int
     spans: list[Span]
@@ -30,11 +30,12 @@ class Delta(NamedTuple):
 class Choice:
     """One answer of several to a request, on its way from tokens to text."""
 
-    def __init__(self, number: int, tokenizer: BpeTokenizer, stop: tuple[str, ...]) -> None:
+    def __init__(self, number: int, tokenizer: BpeTokenizer, plan: Plan) -> None:
         self.number = number
         self.ended = False
-        self._text = AnswerText(tokenizer, stop)
+        self._text = AnswerText(tokenizer, plan.stop)
         self._specials = {number: name for name, number in tokenizer.special_ids.items()}
+        self._of_text_only = plan.chat
         self._in_tool = False
         self._scored: list[Scored] = []  # of text that is held back
 
@@ -62,7 +63,8 @@ class Choice:
         name = self._specials.get(token)
         if name is not None:
             self._in_tool = name in (special.PYTHON_START, special.OUTPUT_START)
-        elif logprobs is not None and not self._in_tool:
+        counts = not self._of_text_only or (name is None and not self._in_tool)
+        if logprobs is not None and counts:
             self._scored.append(Scored(token, logprobs))
 
     def _released(self) -> list[Scored]:
@@ -103,7 +105,7 @@ async def _replayed(deltas: list[Delta]) -> Answers:
 
 async def _generated(service: Service, plan: Plan, deadline: float) -> Answers:
     generations = plan.generations(service.tokenizer)
-    choices = [Choice(number, service.tokenizer, plan.stop) for number in range(len(generations))]
+    choices = [Choice(number, service.tokenizer, plan) for number in range(len(generations))]
     job = service.scheduler.submit(generations)
     kept: list[Delta] = []
     try:

@@ -21,6 +21,7 @@ from nanochat_np.serve.guard import ApiKey, Counting
 from nanochat_np.serve.protocol import ChatRequest, CompletionRequest, UpstreamRequest
 from nanochat_np.serve.scheduler import Scheduler
 from nanochat_np.serve.service import Service, Settings
+from nanochat_np.serve.tokens import Tokens
 
 
 def service_of(engine: GPTEngine, settings: Settings) -> Service:
@@ -69,7 +70,7 @@ def _generating(service: Service) -> list[BaseRoute]:
 
 
 def _telling(service: Service) -> list[BaseRoute]:
-    about = About(service)
+    about, tokens = About(service), Tokens(service)
     return [
         Route("/v1/models", about.models),
         Route("/v1/models/{id:path}", about.model),
@@ -77,6 +78,9 @@ def _telling(service: Service) -> list[BaseRoute]:
         Route("/stats", about.stats),
         Route("/metrics", about.metrics),
         Route("/openapi.json", about.openapi),
+        Route("/tokenizer_info", tokens.info),
+        Route("/tokenize", tokens.tokenize, methods=["POST"]),
+        Route("/detokenize", tokens.detokenize, methods=["POST"]),
         Route("/cache/invalidate", about.invalidate, methods=["POST"]),
     ]
 

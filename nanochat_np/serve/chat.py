@@ -41,7 +41,7 @@ def plan_of(service: Service, request: ChatRequest) -> Plan:
         sampling=sampling(request, service.tokenizer, asked or service.context, logprobs),
         n=request.n or 1,
         stop=request.stops,
-        tool=True,
+        chat=True,
         key=service.key(request) if repeatable(request) else None,
         dropped=prompt.dropped,
     )

@@ -13,7 +13,7 @@ from nanochat_np.serve import answer
 from nanochat_np.serve.answer import Answers, Delta
 from nanochat_np.serve.exchange import EventStream, event, now
 from nanochat_np.serve.failure import ApiError
-from nanochat_np.serve.plan import Plan, given, repeatable, sampling
+from nanochat_np.serve.plan import Plan, given, repeatable, require_tokens, sampling
 from nanochat_np.serve.probabilities import Scored, completion_form
 from nanochat_np.serve.protocol import MAX_CHOICES, CompletionRequest
 from nanochat_np.serve.scoring import score
@@ -52,7 +52,8 @@ def _plan(service: Service, request: CompletionRequest) -> Plan:
         sampling=sampling(request, service.tokenizer, tokens, request.logprobs),
         n=n,
         stop=request.stops,
-        tool=False,
+        chat=False,
+        ends=not (request.echo and request.logprobs is not None),  # who scores a text counts on as many tokens as asked
         key=service.key(request) if repeatable(request) else None,
     )
 
@@ -71,20 +72,17 @@ def _prompts(prompt: str | list[str | int | list[int]]) -> Sequence[str | list[i
 
 
 def _ids(service: Service, prompt: str | list[int]) -> list[int]:
-    """The token ids of a prompt: a text begins a document, ids are taken as they are."""
+    """The token ids of a prompt.  It begins a document: the token that says so is put before it, unless it is there."""
     tokenizer, context = service.tokenizer, service.context
     if isinstance(prompt, str):
         if len(prompt.encode(errors="replace")) > context * max(map(len, tokenizer.tokens)):
             raise ApiError(400, "the prompt is longer than the context", "prompt", "context_length_exceeded")
-        ids = tokenizer.encode(prompt, prepend=tokenizer.bos).tolist()
+        ids: list[int] = tokenizer.encode(prompt).tolist()
     else:
         ids = prompt
-    if not ids:
-        raise ApiError(400, "a prompt of token ids needs one at least", "prompt", "invalid_value")
-    unknown = [token for token in ids if not 0 <= token < tokenizer.vocab_size]
-    if unknown:
-        message = f"there is no token {unknown[0]}: the vocabulary goes from 0 to {tokenizer.vocab_size - 1}"
-        raise ApiError(400, message, "prompt", "invalid_value")
+    require_tokens(tokenizer, ids, "prompt")
+    if ids[:1] != [tokenizer.bos]:
+        ids = [tokenizer.bos, *ids]
     if len(ids) >= context:
         message = f"the prompt has {len(ids)} tokens, and the context holds {context} with the answer"
         raise ApiError(400, message, "prompt", "context_length_exceeded")
@@ -95,14 +93,15 @@ async def _beginnings(service: Service, request: CompletionRequest, plan: Plan) 
     """The prompts as answers with ``echo`` begin with them."""
     if not request.echo:
         return [Beginning()] * len(plan.prompts)
-    found = []
+    tokenizer, found = service.tokenizer, []
     for ids, prompt in zip(plan.prompts, _prompts(request.prompt), strict=True):
-        hidden = isinstance(prompt, str)  # the token that begins the document is ours, not the client's
+        first = 0 if prompt == ids else 1  # a token that was put before the prompt is not the client's
         scored: tuple[Scored, ...] = ()
         if request.logprobs is not None:
             every = await service.scheduler.call(partial(score, service.engine, ids, request.logprobs))
-            scored = tuple(map(Scored, ids, every))[int(hidden) :]
-        found.append(Beginning(service.tokenizer.decode(ids[int(hidden) :]), scored))
+            scored = tuple(map(Scored, ids, every))[first:]
+        text = tokenizer.decode([token for token in ids if token < len(tokenizer.tokens)])
+        found.append(Beginning(text, scored))
     return found
 
 
@@ -144,7 +143,7 @@ class _Writer:
 
 
 def _text_of(delta: Delta) -> str:
-    return "".join(span.text for span in delta.spans if span.kind == "text")
+    return "".join(span.text for span in delta.spans)
 
 
 async def _stream(request: CompletionRequest, writer: _Writer, answers: Answers) -> AsyncGenerator[bytes, None]:

@@ -5,7 +5,14 @@ from typing import Any
 import msgspec
 
 import nanochat_np
-from nanochat_np.serve.protocol import ChatRequest, CompletionRequest, InvalidateRequest, UpstreamRequest
+from nanochat_np.serve.protocol import (
+    ChatRequest,
+    CompletionRequest,
+    DetokenizeRequest,
+    InvalidateRequest,
+    TokenizeRequest,
+    UpstreamRequest,
+)
 
 _JSON, _EVENTS, _TEXT = "application/json", "text/event-stream", "text/plain"
 _REQUESTS = {
@@ -13,12 +20,20 @@ _REQUESTS = {
     "/v1/completions": (CompletionRequest, "Go on with a text"),
     "/chat/completions": (UpstreamRequest, "Answer a conversation, in upstream's protocol"),
     "/cache/invalidate": (InvalidateRequest, "Forget answers"),
+    "/tokenize": (TokenizeRequest, "Tokens of a text"),
+    "/detokenize": (DetokenizeRequest, "Text of tokens"),
+}
+_STREAMS = {
+    "/v1/chat/completions": [_JSON, _EVENTS],
+    "/v1/completions": [_JSON, _EVENTS],
+    "/chat/completions": [_EVENTS],
 }
 _ASKED = {
     "/v1/models": ("The models", _JSON),
     "/v1/models/{id}": ("One model", _JSON),
     "/health": ("Whether the engine works", _JSON),
     "/stats": ("Counts", _JSON),
+    "/tokenizer_info": ("Control tokens", _JSON),
     "/metrics": ("Counts for Prometheus", _TEXT),
 }
 _ERRORS = {
@@ -58,7 +73,7 @@ def description(model: str) -> dict[str, Any]:
         components[name]["properties"]["model"]["examples"] = [model]
     paths: dict[str, Any] = {}
     for (path, (_, summary)), schema in zip(_REQUESTS.items(), schemas, strict=True):
-        kinds = {"/cache/invalidate": [_JSON], "/chat/completions": [_EVENTS]}.get(path, [_JSON, _EVENTS])
+        kinds = _STREAMS.get(path, [_JSON])
         body = {"required": path != "/cache/invalidate", "content": {_JSON: {"schema": schema}}}
         paths[path] = {"post": {"summary": summary, "requestBody": body, "responses": _responses(kinds)}}
     for path, (summary, kind) in _ASKED.items():

@@ -1,7 +1,7 @@
 """What is to be generated for a request, in the engine's terms."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -20,16 +20,19 @@ T = TypeVar("T")
 class Plan:
     """``prompts``, each answered ``n`` times: choice ``i`` is sample ``i % n`` of prompt ``i // n``.
 
-    ``key`` is what a later request has to equal to get the same answers; None where they are drawn anew each time.
+    With ``chat`` the model has its tool, and probabilities are those of text; without, of all tokens.  Without
+    ``ends`` no token ends an answer.  ``key`` is what a later request has to equal to get the same answers; None where
+    they are drawn anew each time.
     """
 
     prompts: Sequence[list[int]]
     sampling: Sampling
     n: int
     stop: tuple[str, ...]
-    tool: bool
+    chat: bool
     key: str | None
     dropped: int = 0
+    ends: bool = True
 
     @property
     def prompt_tokens(self) -> int:
@@ -38,9 +41,9 @@ class Plan:
 
     def generations(self, tokenizer: BpeTokenizer) -> list[Generation]:
         """One for each choice, in order."""
-        ends = [tokenizer.special_ids[name] for name in (special.BOS, special.ASSISTANT_END)]
+        ends = [tokenizer.special_ids[name] for name in (special.BOS, special.ASSISTANT_END) if self.ends]
         return [
-            Generation(prompt, self.sampling, stop=ends, sample=sample, tool=Tool(tokenizer) if self.tool else None)
+            Generation(prompt, self.sampling, stop=ends, sample=sample, tool=Tool(tokenizer) if self.chat else None)
             for prompt in self.prompts
             for sample in range(self.n)
         ]
@@ -49,10 +52,7 @@ class Plan:
 def sampling(request: Request, tokenizer: BpeTokenizer, max_tokens: int, logprobs: int | None) -> Sampling:
     """How the tokens of a request are chosen.  Raises ApiError for a bias of a token that there is not."""
     bias = request.logit_bias or {}
-    unknown = [token for token in bias if not 0 <= token < tokenizer.vocab_size]
-    if unknown:
-        message = f"there is no token {unknown[0]}: the vocabulary goes from 0 to {tokenizer.vocab_size - 1}"
-        raise ApiError(400, message, "logit_bias", "invalid_value")
+    require_tokens(tokenizer, bias, "logit_bias")
     top_p = given(request.top_p, 1.0)
     return Sampling(
         max_tokens=max_tokens,
@@ -67,6 +67,14 @@ def sampling(request: Request, tokenizer: BpeTokenizer, max_tokens: int, logprob
         seed=secrets.randbits(63) if request.seed is None else request.seed,
         logprobs=logprobs,
     )
+
+
+def require_tokens(tokenizer: BpeTokenizer, ids: Iterable[int], param: str) -> None:
+    """Raise ApiError for an id that is no token."""
+    for token in ids:
+        if not 0 <= token < tokenizer.vocab_size:
+            message = f"there is no token {token}: the vocabulary goes from 0 to {tokenizer.vocab_size - 1}"
+            raise ApiError(400, message, param, "invalid_value")
 
 
 def repeatable(request: Request) -> bool:

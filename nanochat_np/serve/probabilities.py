@@ -44,12 +44,16 @@ def chat_form(tokenizer: BpeTokenizer, scored: Iterable[Scored]) -> list[Content
 
 
 def completion_form(tokenizer: BpeTokenizer, scored: Sequence[Scored], offset: int) -> dict[str, Any]:
-    """``choices[].logprobs`` of completions; ``offset`` is where in the text the first token begins."""
+    """``choices[].logprobs`` of completions; ``offset`` is where in the text the first token begins.
+
+    Control tokens are told, though the text does not have them.
+    """
     names = [name_of(tokenizer, token) for token, _ in scored]
     offsets, decoder = [], codecs.getincrementaldecoder("utf-8")("replace")
     for token, _ in scored:
         offsets.append(offset)
-        offset += len(decoder.decode(tokenizer.decode_bytes([token])))
+        if token < len(tokenizer.tokens):
+            offset += len(decoder.decode(tokenizer.decode_bytes([token])))
     return {
         "tokens": names,
         "token_logprobs": [logprobs and logprobs.logprob for _, logprobs in scored],

@@ -148,3 +148,18 @@ class InvalidateRequest(Record, frozen=True, kw_only=True):
     pattern: Annotated[str, Meta(max_length=1000, description="shell-style, of requests as JSON; none: all")] | None = (
         None
     )
+
+
+class TokenizeRequest(Record, frozen=True, kw_only=True):
+    """POST /tokenize."""
+
+    prompt: str
+    model: str | None = None
+    add_special_tokens: Annotated[bool, Meta(description="begin with the token that begins a document")] = False
+
+
+class DetokenizeRequest(Record, frozen=True, kw_only=True):
+    """POST /detokenize."""
+
+    tokens: list[int]
+    model: str | None = None

@@ -114,10 +114,12 @@ def events(text):
 class Connection:
     """A POST to an application, whose client sees each piece as it is sent, and may go away."""
 
-    def __init__(self, app, path, content):
+    def __init__(self, app, path, content, whole=True):
         self.sent = asyncio.Queue()
         self._received = asyncio.Queue()
-        self._received.put_nowait({"type": "http.request", "body": json.dumps(content).encode(), "more_body": False})
+        self._received.put_nowait(
+            {"type": "http.request", "body": json.dumps(content).encode(), "more_body": not whole}
+        )
         headers = [(b"content-type", b"application/json"), (b"host", b"test")]
         scope = {"type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "query_string": b""}
         scope |= {"headers": headers, "asgi": {"version": "3.0", "spec_version": "2.3"}, "http_version": "1.1"}

@@ -24,8 +24,8 @@ def body(prompt, **fields):
     [
         ("ab", ["<|bos|>ab"]),
         (["a", "b"], ["<|bos|>a", "<|bos|>b"]),
-        ([97, 98], ["ab"]),
-        ([[97], [98, 99]], ["a", "bc"]),
+        ([97, 98], ["<|bos|>ab"]),
+        ([[97], [TOKENIZER.bos, 98]], ["<|bos|>a", "<|bos|>b"]),
     ],
 )
 async def test_prompts_of_each_kind(prompt, read):
@@ -64,16 +64,42 @@ async def test_echo_with_probabilities_of_the_prompt(monkeypatch):
     fake_scores(monkeypatch)
     async with served() as client:
         choice = (await client.post(PATH, json=body("ab", echo=True, logprobs=1, max_tokens=1))).json()["choices"][0]
-        told = (await client.post(PATH, json=body([97, 98], echo=True, logprobs=1, max_tokens=0))).json()["choices"][0]
+        begun = [TOKENIZER.bos, 97]
+        told = (await client.post(PATH, json=body(begun, echo=True, logprobs=1, max_tokens=0))).json()["choices"][0]
     assert choice["text"] == "abh"
     assert choice["logprobs"]["tokens"] == ["a", "b", "h"]
     assert choice["logprobs"]["text_offset"] == [0, 1, 2]
     np.testing.assert_allclose(choice["logprobs"]["token_logprobs"], [-97, -98, 0], atol=1e-9)
     assert choice["logprobs"]["top_logprobs"][:2] == [{"a": -0.5}, {"b": -0.5}]
-    assert told["text"] == "ab"
-    assert told["logprobs"]["token_logprobs"] == [None, -98.0]
-    assert told["logprobs"]["top_logprobs"] == [None, {"b": -0.5}]
+    assert told["text"] == "a"
+    assert told["logprobs"]["tokens"] == ["<|bos|>", "a"]
+    assert told["logprobs"]["token_logprobs"] == [None, -97.0]
+    assert told["logprobs"]["top_logprobs"] == [None, {"a": -0.5}]
+    assert told["logprobs"]["text_offset"] == [0, 0]
     assert told["finish_reason"] == "length"
+
+
+async def test_who_scores_a_text_gets_as_many_tokens_as_asked_for(monkeypatch):
+    """lm-eval leaves out the last of the prompt's tokens and one more."""
+    fake_scores(monkeypatch)
+    async with served(lambda _: []) as client:  # ends at once
+        scored = (await client.post(PATH, json=body("ab", echo=True, logprobs=1, max_tokens=1))).json()["choices"][0]
+        plain = (await client.post(PATH, json=body("ab", logprobs=1, max_tokens=1))).json()["choices"][0]
+    assert (scored["text"], scored["logprobs"]["tokens"]) == ("ab", ["a", "b", "<|assistant_end|>"])
+    assert (plain["text"], plain["logprobs"]["tokens"]) == ("", [])
+
+
+async def test_the_tokenizer_over_http():
+    async with served() as client:
+        info = (await client.get("/tokenizer_info")).json()
+        bos = (await client.post("/tokenize", json={"prompt": info["bos_token"]})).json()
+        text = (await client.post("/tokenize", json={"prompt": "a<|bos|>", "add_special_tokens": True})).json()
+        back = (await client.post("/detokenize", json={"tokens": [97, 98]})).json()
+        wrong = await client.post("/detokenize", json={"tokens": [9999]})
+    assert bos["tokens"] == [TOKENIZER.bos]
+    assert text["tokens"] == [TOKENIZER.bos, *b"a<|bos|>"]
+    assert back == {"prompt": "ab"}
+    assert (wrong.status_code, wrong.json()["error"]["param"]) == (400, "tokens")
 
 
 async def test_an_echo_in_a_stream_comes_first(monkeypatch):
