@@ -35,6 +35,7 @@ def test_the_commands_are_those_of_the_documentation() -> None:
         "speedrun",
         "import",
         "export",
+        "serve",
         "bench",
         "doctor",
     ]

@@ -18,6 +18,10 @@ MAX_TOKENS = 4096
 Tokens = Annotated[int, Meta(ge=1, le=MAX_TOKENS)]
 Penalty = Annotated[float, Meta(ge=-2, le=2)]
 StopString = Annotated[str, Meta(min_length=1)]
+_BIASES = Meta(
+    description="token id to what is added to its logit",
+    extra_json_schema={"propertyNames": {"pattern": r"^\d+$"}},
+)
 Bias = Annotated[float, Meta(ge=-100, le=100)]
 
 
@@ -92,7 +96,7 @@ class Request(Record, frozen=True, kw_only=True):
     presence_penalty: Penalty | None = None
     frequency_penalty: Penalty | None = None
     repetition_penalty: Annotated[float, Meta(gt=0, le=2)] | None = None
-    logit_bias: Annotated[dict[int, Bias], Meta(description="token id to what is added to its logit")] | None = None
+    logit_bias: Annotated[dict[int, Bias] | None, _BIASES] = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     user: str | None = None
