@@ -35,7 +35,8 @@ class FakeEngine:
         self.config, self.tokenizer, self.device, self.slots = CONFIG, TOKENIZER, Device(), slots
         self.weights = weights("float64")
         self.answer = answer
-        self.prompts = []
+        self.prompts = []  # texts, each as it stood when a part of it was read
+        self.parts = []  # sizes of the parts
         self.error = None
         self._allowed = threading.Semaphore(10**9)
         self._left = {}
@@ -57,6 +58,7 @@ class FakeEngine:
         self._wait()
         text = self._text[slot] = [*self._text.get(slot, []), *tokens]
         self.prompts.append(TOKENIZER.decode(text))
+        self.parts.append(len(tokens))
         self._left[slot] = [*self.answer(TOKENIZER.decode(text)), END]
         return self._next(slot)
 

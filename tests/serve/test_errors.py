@@ -123,6 +123,19 @@ async def test_an_engine_that_fails_goes_on_with_others(error, status, code, cap
         assert (await client.post(CHAT, json=chat("hi"))).json()["choices"][0]["message"]["content"] == "hello"
 
 
+async def test_after_an_error_nothing_is_taken_for_read():
+    """Where a step broke off nobody knows what the cache of the engine holds."""
+    async with served(slots=1) as client:
+        await client.post(CHAT, json=chat("hi"))
+        longer = chat("hi", "hello", "again")
+        whole = (await client.post(CHAT, json=longer)).json()["usage"]["prompt_tokens"]
+        assert client.engine.parts[-1] < whole  # a conversation goes on in its slot
+        client.engine.error = ValueError()
+        await client.post(CHAT, json=chat("hi", "hello", "again", "hello", "more"))
+        await client.post(CHAT, json=longer)
+        assert client.engine.parts[-1] == whole
+
+
 async def test_an_error_after_the_first_piece_is_an_event():
     async with served(timeout=0.2) as client:
         client.engine.steps_allowed(1)
