@@ -127,13 +127,13 @@ async def test_after_an_error_nothing_is_taken_for_read():
     """Where a step broke off nobody knows what the cache of the engine holds."""
     async with served(slots=1) as client:
         await client.post(CHAT, json=chat("hi"))
-        longer = chat("hi", "hello", "again")
-        whole = (await client.post(CHAT, json=longer)).json()["usage"]["prompt_tokens"]
-        assert client.engine.parts[-1] < whole  # a conversation goes on in its slot
+        usage = (await client.post(CHAT, json=chat("hi", "hello", "again"))).json()["usage"]
+        assert client.engine.parts[-1] < usage["prompt_tokens"]  # a conversation goes on in its slot
+        longer = chat("hi", "hello", "again", "hello", "more")
         client.engine.error = ValueError()
-        await client.post(CHAT, json=chat("hi", "hello", "again", "hello", "more"))
-        await client.post(CHAT, json=longer)
-        assert client.engine.parts[-1] == whole
+        assert (await client.post(CHAT, json=longer)).status_code == 500
+        usage = (await client.post(CHAT, json=longer)).json()["usage"]
+        assert client.engine.parts[-1] == usage["prompt_tokens"]
 
 
 async def test_an_error_after_the_first_piece_is_an_event():
