@@ -21,6 +21,7 @@ from nanochat_np.config import (
     PretrainConfig,
     RlConfig,
     SampleConfig,
+    ServeConfig,
     SftConfig,
     SpeedrunConfig,
     TokenizerConfig,
@@ -60,6 +61,7 @@ COMMANDS = (
     Command("rl", RlConfig, _lazily("nanochat_np.commands.rl")),
     Command("import", ImportConfig, _lazily("nanochat_np.commands.import_model")),
     Command("export", ExportConfig, _lazily("nanochat_np.commands.export_model")),
+    Command("serve", ServeConfig, _lazily("nanochat_np.commands.serve")),
     Command("bench", BenchConfig, _lazily("nanochat_np.commands.bench")),
     Command("doctor", DoctorConfig, _lazily("nanochat_np.commands.doctor")),
 )

@@ -26,6 +26,7 @@ from nanochat_np.config.lab import (
 )
 from nanochat_np.config.pretrain import PretrainConfig
 from nanochat_np.config.rl import RlConfig
+from nanochat_np.config.serve import ServeConfig
 from nanochat_np.config.speedrun import SpeedrunConfig
 from nanochat_np.config.stage import Sink
 from nanochat_np.config.text import DataConfig, TokenizerConfig
@@ -60,6 +61,7 @@ __all__ = [
     "PretrainConfig",
     "RlConfig",
     "SampleConfig",
+    "ServeConfig",
     "SftConfig",
     "Sink",
     "SpeedrunConfig",
