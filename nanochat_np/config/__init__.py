@@ -25,6 +25,7 @@ from nanochat_np.config.lab import (
     refuse_idle,
 )
 from nanochat_np.config.pretrain import PretrainConfig
+from nanochat_np.config.report import ReportConfig
 from nanochat_np.config.speedrun import SpeedrunConfig
 from nanochat_np.config.stage import Sink
 from nanochat_np.config.text import DataConfig, TokenizerConfig
@@ -55,6 +56,7 @@ __all__ = [
     "Positive",
     "Precision",
     "PretrainConfig",
+    "ReportConfig",
     "SampleConfig",
     "SftConfig",
     "Sink",
