@@ -14,7 +14,7 @@ PACKAGE = Path(nanochat_np.__file__).parent
 LAYERS = [
     ["cli", "__main__"],
     ["commands"],
-    ["experiments", "serve", "train", "evaluate"],
+    ["experiments", "report", "serve", "train", "evaluate"],
     ["infer", "execute", "nn", "optim", "data", "tasks", "text", "scalar", "interop"],
     ["ops"],
     ["kernels"],

@@ -5,8 +5,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from nanochat_np.backend.device import Device, select_device
 from nanochat_np.backend.new_folder import require_new
 from nanochat_np.command_line.console import Progress, out, progress
@@ -20,6 +18,7 @@ from nanochat_np.evaluate.chat import ChatSettings
 from nanochat_np.evaluate.items import Item
 from nanochat_np.evaluate.report import cell, failures
 from nanochat_np.evaluate.result import Result
+from nanochat_np.evaluate.summary import EvalSummary, Evaluated
 from nanochat_np.evaluate.tasks import GENERATED_TASKS
 from nanochat_np.experiments.invocation import invocation
 from nanochat_np.infer.gpt_engine import GPTEngine
@@ -29,27 +28,6 @@ from nanochat_np.train.checkpoint import read_meta
 from nanochat_np.train.load_engine import load_engine
 from nanochat_np.train.locate import locate, newest_run
 from nanochat_np.train.run_folder import new_path
-
-
-class Evaluated(msgspec.Struct, frozen=True, kw_only=True):
-    """A model by where it came from, and its results by benchmark."""
-
-    source: str
-    step: int
-    results: dict[str, Result]
-
-
-class EvalSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """``models`` by label; ``failed`` has a line for each benchmark that could not be run."""
-
-    command: str = "eval"
-    schema: int = 1
-    invocation: str
-    device: str
-    models: dict[str, Evaluated]
-    failed: list[str]
-    seconds: float
-    out: str
 
 
 def run(config: EvalConfig, given: frozenset[str]) -> EvalSummary:

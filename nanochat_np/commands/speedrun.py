@@ -15,16 +15,21 @@ from nanochat_np.command_line.console import out, tell
 from nanochat_np.commands import chat, eval, fine_tune, pretrain
 from nanochat_np.config import ChatConfig, EvalConfig, SpeedrunConfig
 from nanochat_np.errors import ConfigError, DataError, RunError
+from nanochat_np.evaluate.summary import EvalSummary
 from nanochat_np.experiments import recipe
+from nanochat_np.report.write import write_report
 from nanochat_np.text import bpe_file
 from nanochat_np.train.run_folder import new_path
 
-EVALUATION, SUMMARY = "eval", "summary.json"
+EVALUATION, SUMMARY, REPORT = "eval", "summary.json", "report.html"
 _NONE: frozenset[str] = frozenset()
 
 
 class SpeedrunSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """``seconds`` by part, of those that this call did; ``scores`` by stage and benchmark, see `eval`."""
+    """``seconds`` by part, of those that this call did; ``scores`` by stage and benchmark, see `eval`.
+
+    ``report`` is the page on all of it, see `report.record`.
+    """
 
     command: str = "speedrun"
     schema: int = 1
@@ -32,6 +37,7 @@ class SpeedrunSummary(msgspec.Struct, frozen=True, kw_only=True):
     device: str
     seconds: dict[str, float]
     scores: dict[str, dict[str, float | None]]
+    report: str
     out: str
 
 
@@ -77,11 +83,13 @@ def run(config: SpeedrunConfig, given: frozenset[str]) -> SpeedrunSummary:
         device=device.name,
         seconds=seconds,
         scores=_scores(folder / EVALUATION / SUMMARY),
+        report=str(folder / REPORT),
         out=str(folder),
     )
     with told_as(RunError, f"cannot write {folder / SUMMARY}"):
         replace_file(folder / SUMMARY, msgspec.json.format(msgspec.json.encode(summary)) + b"\n")
-    out(f"\n{sum(seconds.values()):.0f} s in all; the report is {folder / EVALUATION / 'report.md'}")
+    write_report(folder, folder, None)
+    out(f"\n{sum(seconds.values()):.0f} s in all; the report is {folder / REPORT}, and report.md beside it")
     out(f"next    python -m nanochat_np chat --checkpoint {folder / 'sft'}")
     if config.chat and not config.json and sys.stdin.isatty() and sys.stdout.isatty():
         chat.run(ChatConfig(checkpoint=str(folder / "sft"), device=config.device), _NONE)
@@ -97,7 +105,7 @@ def _evaluate(config: EvalConfig) -> None:
 def _scores(path: Path) -> dict[str, dict[str, float | None]]:
     """Of each stage by benchmark, from the summary of the evaluation.  Raises DataError where it is damaged."""
     try:
-        summary = msgspec.json.decode(path.read_bytes(), type=eval.EvalSummary)
+        summary = msgspec.json.decode(path.read_bytes(), type=EvalSummary)
     except (OSError, msgspec.DecodeError) as error:
         raise DataError(f"{path}: cannot be read ({error}): remove {path.parent} and go on with --resume") from None
     return {

@@ -25,6 +25,7 @@ from nanochat_np.config.lab import (
     refuse_idle,
 )
 from nanochat_np.config.pretrain import PretrainConfig
+from nanochat_np.config.report import ReportConfig
 from nanochat_np.config.rl import RlConfig
 from nanochat_np.config.serve import ServeConfig
 from nanochat_np.config.speedrun import SpeedrunConfig
@@ -59,6 +60,7 @@ __all__ = [
     "Positive",
     "Precision",
     "PretrainConfig",
+    "ReportConfig",
     "RlConfig",
     "SampleConfig",
     "ServeConfig",

@@ -27,6 +27,10 @@ def test_all_parts_and_none_twice(lab, small, tmp_path):
         assert scores["bpb"] > 0
     assert json.loads((tmp_path / "run" / "summary.json").read_text()) == summary
     assert "hard-spelling" in (tmp_path / "run" / "eval" / "report.md").read_text()
+    page = (tmp_path / "run" / "report.md").read_text()
+    assert "| hard-spelling |" in page
+    assert "| tokenizer | eval | total |" in page
+    assert summary["report"] == str(tmp_path / "run" / "report.html")
     assert "go on with --resume" in lab("speedrun", "--out", str(tmp_path / "run")).error(1)
     # Only what is missing is done again.
     (tmp_path / "run" / "sft" / "summary.json").unlink()
