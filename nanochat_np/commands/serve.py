@@ -6,8 +6,10 @@ from pathlib import Path
 
 import msgspec
 
+from nanochat_np import kernels
 from nanochat_np.backend.device import select_device
-from nanochat_np.command_line.console import progress
+from nanochat_np.backend.products import require_products
+from nanochat_np.command_line.console import tell
 from nanochat_np.config import ServeConfig
 from nanochat_np.errors import CheckpointError, ConfigError
 from nanochat_np.train import checkpoint
@@ -38,6 +40,7 @@ def run(config: ServeConfig, given: frozenset[str]) -> ServeSummary:
     from nanochat_np.serve.service import Settings
 
     device = select_device(config.device)
+    require_products(config.dtype, device.index is not None)
     folder = locate(Path(config.checkpoint) if config.checkpoint else newest_run(Path("results")))
     meta = checkpoint.read_meta(folder)
     if not isinstance(meta, GPTMeta):
@@ -55,12 +58,14 @@ def run(config: ServeConfig, given: frozenset[str]) -> ServeSummary:
     with stop_at_once(), bound(config.host, config.port) as listener:
         host, port = listener.getsockname()[:2]
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-        with progress(0, config.quiet) as shown:
-
-            def ready() -> None:
-                shown.note(f"serving {settings.model} of {folder} on {device.name}: {url}  (Ctrl-C stops)")
-
-            serve(Loader(folder, device.name, config.slots, settings), listener, config.workers, ready)
+        note = (lambda text: None) if config.quiet else tell
+        if not meta.converses:
+            note(f"(a model after {meta.stage} has not learnt to converse: it continues what it reads)")
+        if device.index is None and kernels.are_cold():
+            note("compiling the loops, once on this machine: some seconds")
+        loader = Loader(folder, device.name, config.slots, config.dtype, config.quantize, settings)
+        ready = f"serving {settings.model} of {folder} on {device.name}: {url}  (Ctrl-C stops)"
+        serve(loader, listener, config.workers, lambda: note(ready))
     return ServeSummary(
         checkpoint=str(folder),
         model=settings.model,

@@ -14,8 +14,6 @@ from nanochat_np.train.load_engine import load_engine
 from nanochat_np.train.locate import locate, newest_run
 from nanochat_np.train.meta import GPTMeta
 
-_OF_CONVERSATIONS = frozenset[str]({"midtrain", "sft", "rl"})
-
 
 class Opened(NamedTuple):
     """A model ready to write, and the checkpoint that it comes from."""
@@ -27,7 +25,7 @@ class Opened(NamedTuple):
     @property
     def converses(self) -> bool:
         """Whether it has been trained on conversations."""
-        return self.meta.stage in _OF_CONVERSATIONS
+        return self.meta.converses
 
 
 def opened(config: Writing, slots: int) -> Opened:

@@ -19,6 +19,10 @@ from uvicorn.supervisors import Multiprocess
 from nanochat_np import kernels
 from nanochat_np.backend.device import select_device
 from nanochat_np.errors import ConfigError, NanochatError, RunError
+from nanochat_np.infer.batch import complete
+from nanochat_np.infer.generation import Generation
+from nanochat_np.infer.quantize import Quantize
+from nanochat_np.infer.sampling import Sampling
 from nanochat_np.serve.app import application, service_of
 from nanochat_np.serve.exchange import GRACE
 from nanochat_np.serve.service import Settings
@@ -34,11 +38,17 @@ class Loader:
     checkpoint: Path
     device: str
     slots: int
+    precision: str
+    quantize: Quantize
     settings: Settings
 
     def __call__(self) -> Starlette:
-        """Load the model."""
-        engine, _ = load_engine(self.checkpoint, select_device(self.device), slots=self.slots)
+        """Load the model, and let it write a little: what is compiled at first use is compiled then."""
+        device = select_device(self.device)
+        engine, _ = load_engine(
+            self.checkpoint, device, slots=self.slots, precision=self.precision, quantize=self.quantize
+        )
+        complete(engine, [Generation([engine.tokenizer.bos] * 2, Sampling(max_tokens=2), stop=())])
         return application(service_of(engine, self.settings))
 
 

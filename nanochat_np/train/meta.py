@@ -82,6 +82,11 @@ class GPTMeta(Meta, frozen=True, kw_only=True, tag="gpt"):
         return frozenset()  # the optimizer knows what it needs
 
     @property
+    def converses(self) -> bool:
+        """Whether it has been trained on conversations."""
+        return self.stage not in ("import", "pretrain")
+
+    @property
     def updates(self) -> int:
         """``optimizer_steps``, which older checkpoints do not say."""
         return self.step if self.optimizer_steps is None else self.optimizer_steps

@@ -21,12 +21,21 @@ def run(lab, tmp_path, monkeypatch):
 
 def test_the_settings_reach_the_server(lab, run, monkeypatch):
     monkeypatch.setenv("NANOCHAT_NP_API_KEY", "from the environment")
-    result = lab("serve", "--port=0", "--json", "--slots=3", "--cors-origin=https://a.example,https://b.example")
+    origins = "https://a.example,https://b.example"
+    monkeypatch.setattr(command, "require_products", lambda dtype, gpu: None)  # not every CPU has them
+    flags = ["--slots=3", f"--cors-origin={origins}", "--dtype=bf16", "--quantize=int8"]
+    result = lab("serve", "--port=0", "--json", *flags)
     assert result.code == 0, result
     assert result.summary["model"] == "nanochat-d2"
     assert result.summary["url"].startswith("http://127.0.0.1:")
     ((loader, workers),) = run
-    assert (loader.slots, loader.device, workers) == (3, "cpu", 1)
+    assert (loader.slots, loader.device, loader.precision, loader.quantize, workers) == (
+        3,
+        "cpu",
+        "bfloat16",
+        "int8",
+        1,
+    )
     assert loader.settings.cors_origins == ("https://a.example", "https://b.example")
     assert loader.settings.api_key == "from the environment"
     assert len(loader.settings.weights) == 64

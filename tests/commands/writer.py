@@ -74,7 +74,9 @@ class Assistant:
 
 def stand_in(monkeypatch, assistant, stage="sft"):
     """Let the commands open ``assistant`` whatever the checkpoint is."""
-    opened = writing.Opened(assistant, SimpleNamespace(stage=stage, step=7), Path("there"))
+    opened = writing.Opened(
+        assistant, SimpleNamespace(stage=stage, step=7, converses=stage != "pretrain"), Path("there")
+    )
     monkeypatch.setattr("nanochat_np.commands.infer.opened", lambda config, slots: opened)
     monkeypatch.setattr("nanochat_np.commands.chat.opened", lambda config, slots: opened)
     return assistant
