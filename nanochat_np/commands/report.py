@@ -30,7 +30,7 @@ def shown(report: Report) -> str:
         for metric in report.metrics
     ]
     totals = report.totals
-    told = [f"{words.count(totals.tokens)} tokens", f"{words.power(totals.flops)} FLOPs"]
+    told = [f"{words.count(totals.tokens)} tokens", f"{words.power(totals.flops or None)} FLOPs"]
     told.append(words.time(sum(totals.seconds.values())))
     if totals.cost_dollars is not None:
         told.append(words.dollars(totals.cost_dollars))

@@ -69,7 +69,7 @@ def figures_table(report: Report) -> str:
         ["parameters", *(words.count(each.params) for each in stages), *none, ""],
         ["optimizer steps", *(words.count(each.steps) for each in stages), *none, ""],
         ["tokens", *(words.count(each.tokens) for each in stages), *none, words.count(totals.tokens)],
-        ["FLOPs", *(words.power(each.flops) for each in stages), *none, words.power(totals.flops)],
+        ["FLOPs", *(words.power(each.flops) for each in stages), *none, words.power(totals.flops or None)],
         ["time in steps", *(words.time(each.train_seconds) for each in stages), *none, ""],
         [
             "time in all",

@@ -1,6 +1,7 @@
 """What a report finds in folders, whatever their state."""
 
 import json
+import os
 
 import pytest
 
@@ -138,12 +139,14 @@ def test_the_newest_evaluation_counts_and_an_older_checkpoint_is_told(tmp_path):
     folder = speedrun(tmp_path)
     summary = json.loads((folder / "eval" / "summary.json").read_text())
     model = {"source": str(folder / "sft" / "checkpoints" / "step_000001"), "step": 1}
-    summary["models"] = {"m": {**model, "results": {"spelling": score("spelling", 0.25)}}}
-    write(folder / "later" / "summary.json", summary)
+    again = {"source": str(folder / "midtrain"), "step": 4, "results": {"spelling": score("spelling", 0.75)}}
+    summary["models"] = {"m": {**model, "results": {"spelling": score("spelling", 0.25)}}, "again": again}
+    write(folder / "a later one" / "summary.json", summary)
+    os.utime(folder / "eval" / "summary.json", (1e9, 1e9))
     report = collected(folder)
-    assert named(report.metrics)["spelling"].values == {"pretrain": 0.0, "midtrain": 0.5, "sft": 0.25}
-    assert "later: has sft at step 1, which is now at 2" in report.problems
-    assert report.totals.seconds["later"] == 5.0
+    assert named(report.metrics)["spelling"].values == {"pretrain": 0.0, "midtrain": 0.75, "sft": 0.25}
+    assert "a later one: has sft at step 1, which is now at 2" in report.problems
+    assert report.totals.seconds["a later one"] == 5.0
 
 
 @pytest.mark.parametrize(
