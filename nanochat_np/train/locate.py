@@ -69,8 +69,12 @@ def locate(path: Path) -> Path:
 
 
 def newest_run(results: Path) -> Path:
-    """The run under ``results`` whose checkpoint was written last.  Raises CheckpointError where there is none."""
-    runs = [folder for folder in results.glob("*/checkpoints") if step_folders(folder)]
+    """The run under ``results``, or in a folder of runs there, whose checkpoint was written last.
+
+    Raises CheckpointError where there is none.
+    """
+    candidates = (*results.glob("*/checkpoints"), *results.glob("*/*/checkpoints"))
+    runs = [folder for folder in candidates if step_folders(folder)]
     if not runs:
         raise CheckpointError(
             f"no trained model under {results}/: "
