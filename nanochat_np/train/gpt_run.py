@@ -53,6 +53,7 @@ def trainer_of(
         precision=config.dtype,
         batch_size=config.device_batch_size,
         tokens_per_step=work.tokens_per_step,
+        adapter=work.adapter,
     )
 
 

@@ -15,7 +15,8 @@ from nanochat_np.nn import gpt
 from nanochat_np.nn.gpt_config import GPTConfig, shapes
 from nanochat_np.nn.gpt_gradient import GPTGradient
 from nanochat_np.optim.clip import clip_scale, global_norm
-from nanochat_np.optim.groups import MuonAdamW, Rates
+from nanochat_np.optim.groups import GroupOptimizer, MuonAdamW, Rates
+from nanochat_np.optim.lora import Adapter, LoRA
 
 OUT_OF_MEMORY = "out of memory: lower --device-batch-size or --max-seq-len, or use --recompute"
 
@@ -36,10 +37,12 @@ class GPTTrainer:
         precision: str = "float32",
         batch_size: int,
         tokens_per_step: int,
+        adapter: Adapter | None = None,
     ) -> None:
         """``weights`` are copied to the device; 0 for ``grad_clip`` is off; ``batch_size`` is in rows.
 
-        ``precision`` is that of the products: see `backend.products`.
+        ``precision`` is that of the products: see `backend.products`.  With an ``adapter`` it alone learns, and
+        ``rates`` and ``muon`` count for nothing.
         """
         largest = max(math.prod(shape) for shape in shapes(config).values())
         environment.use_blas_threads_for(2.0 * batch_size * config.sequence_len * largest)
@@ -48,7 +51,9 @@ class GPTTrainer:
         with device.active():
             self.weights = {name: device.array(values) for name, values in weights.items()}
             self._gradient = GPTGradient(self.weights, tokens_per_step)
-            self.optimizer = MuonAdamW(self.weights, config.n_embd, rates, muon=muon)
+            self.optimizer: GroupOptimizer = (
+                LoRA(self.weights, adapter) if adapter else MuonAdamW(self.weights, config.n_embd, rates, muon=muon)
+            )
 
     def step(
         self,
@@ -78,10 +83,11 @@ class GPTTrainer:
                 gpt.backward(cache, gradient.arrays, self.device.array(gradient.places(inputs)))
                 del cache  # before the next forward pass needs the memory
                 total = total + loss * share
-            norm = global_norm(gradient.arrays)
+            trained = self.optimizer.gradient(gradient.arrays)
+            norm = global_norm(trained)
             scale = float(clip_scale(norm, self._grad_clip))
             multipliers = lr_multiplier, momentum, decay_multiplier
-            self.optimizer.step(gradient.arrays, *multipliers, grad_scale=scale, tokens=gradient.tokens)
+            self.optimizer.step(trained, *multipliers, grad_scale=scale, tokens=gradient.tokens)
             return float(to_numpy(total)), norm
 
     def losses(self, inputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
