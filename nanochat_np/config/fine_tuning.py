@@ -113,7 +113,7 @@ class FineTuneLora(FineTuneOptimizer, frozen=True, kw_only=True):
         int,
         Meta(
             ge=0,
-            description="LoRA: learn a change of this rank of the layers' matrices and nothing else, by AdamW (Muon is for "
+            description="learn a change of this rank of the layers' matrices and nothing else, by AdamW (Muon is for "
             "whole matrices); 0: off, all parameters learn",
         ),
     ] = 0
