@@ -9,7 +9,7 @@ help.  A field that is ``None`` has a default that depends on others; ``resolved
 from nanochat_np.config.chat import ChatConfig, InferConfig, Writing, stop_strings
 from nanochat_np.config.common import Common, Count, DeviceName, Folder, Positive
 from nanochat_np.config.evaluate import EvalConfig
-from nanochat_np.config.fine_tuning import FineTuneConfig, MidtrainConfig, SftConfig
+from nanochat_np.config.fine_tuning import FineTuneConfig, MidtrainConfig, SftConfig, refuse_idle_with_lora
 from nanochat_np.config.interop import ExportConfig, ImportConfig
 from nanochat_np.config.lab import (
     LEARNING_RATES,
@@ -72,5 +72,6 @@ __all__ = [
     "TrainConfig",
     "Writing",
     "refuse_idle",
+    "refuse_idle_with_lora",
     "stop_strings",
 ]

@@ -36,6 +36,12 @@ from nanochat_np.config.stage import (
     UnembeddingLr,
     WarmupSteps,
 )
+from nanochat_np.errors import ConfigError
+
+LoraPart = Literal["attn", "mlp", "attn.c_q", "attn.c_k", "attn.c_v", "attn.c_proj", "mlp.c_fc", "mlp.c_proj"]
+# What does nothing without --lora-rank, and with it.
+_OF_LORA = ("lora_alpha", "lora_on", "lora_lr")
+_OF_ALL_WEIGHTS = ("optimizer", "embedding_lr", "unembedding_lr", "matrix_lr", "scalar_lr", "warm_optimizer")
 
 
 class FineTuneData(Common, frozen=True, kw_only=True):
@@ -99,7 +105,34 @@ class FineTuneOptimizer(FineTuneTraining, frozen=True, kw_only=True):
     grad_clip: GradClip = 0.0
 
 
-class FineTuneSchedule(FineTuneOptimizer, frozen=True, kw_only=True):
+class FineTuneLora(FineTuneOptimizer, frozen=True, kw_only=True):
+    """LoRA."""
+
+    lora_rank: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="learn a change of this rank of the layers' matrices and nothing else, by AdamW (Muon is for "
+            "whole matrices); 0: off, all parameters learn",
+        ),
+    ] = 0
+    lora_alpha: Annotated[
+        float, Meta(ge=-1, description="the change is multiplied by this and divided by the rank; -1: the rank")
+    ] = -1.0
+    lora_on: Annotated[
+        tuple[LoraPart, ...],
+        Meta(
+            min_length=1,
+            description="matrices of each layer that learn: attn and mlp for all of it, or attn.c_q, attn.c_k, "
+            "attn.c_v, attn.c_proj, mlp.c_fc, mlp.c_proj",
+        ),
+    ] = ("attn", "mlp")
+    lora_lr: Annotated[
+        float, Meta(ge=-1, description="peak rate of the factors, times --init-lr-frac; -1: 0.01")
+    ] = -1.0
+
+
+class FineTuneSchedule(FineTuneLora, frozen=True, kw_only=True):
     """Schedule."""
 
     warmup_steps: WarmupSteps = 20
@@ -139,6 +172,18 @@ class FineTuneConfig(FineTuneRun, frozen=True, kw_only=True):
         spelled_out(self)
 
 
+def refuse_idle_with_lora(config: FineTuneConfig, given: frozenset[str]) -> None:
+    """Raise ConfigError for a flag, named on the command line, that would do nothing with this ``lora_rank``."""
+    idle = given & set(_OF_ALL_WEIGHTS if config.lora_rank else _OF_LORA)
+    if not config.warm_optimizer:
+        idle -= {"warm_optimizer"}  # said to be off, as it is
+    for name in sorted(idle):
+        flag = f"--{name.replace('_', '-')}"
+        if config.lora_rank:
+            raise ConfigError(f"{flag} does nothing with --lora-rank: leave it out; LoRA has AdamW, anew, at --lora-lr")
+        raise ConfigError(f"{flag} does nothing without --lora-rank: leave it out, or give a rank")
+
+
 class MidtrainConfig(FineTuneConfig, frozen=True, kw_only=True):
     """Teach a pretrained GPT what conversations look like: loss on all their tokens, documents mixed in.
 
@@ -157,6 +202,7 @@ class SftConfig(FineTuneConfig, frozen=True, kw_only=True):
     Examples:
       python -m nanochat_np sft --base results/mid
       python -m nanochat_np sft --base results/mid --data my_chats.jsonl --num-iterations 200 --out results/chat
+      python -m nanochat_np sft --base results/mid --data my_chats.jsonl --lora-rank 8 --out results/mine
       python -m nanochat_np sft --resume --out results/chat
     """
 

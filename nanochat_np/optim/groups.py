@@ -99,15 +99,14 @@ def _in_a_layer(name: str) -> bool:
     return name.startswith("transformer.h.")
 
 
-class MuonAdamW:
-    """Both rules over a dict of contiguous parameters, changed in place.  State is in the parameters' precision."""
+class GroupOptimizer:
+    """The rules of groups, over a dict of contiguous parameters, changed in place.
 
-    def __init__(self, parameters: Weights, width: int, rates: Rates, muon: bool = True) -> None:
-        """``muon`` False: AdamW for all parameters."""
-        self._p = parameters
-        shapes = {name: tuple(p.shape) for name, p in parameters.items()}
-        self.adam = adam_groups(list(parameters), width, rates, matrices=not muon)
-        self.muon = muon_groups(shapes, rates) if muon else []
+    State is in the parameters' precision; parameters of no group stay as they are.
+    """
+
+    def __init__(self, parameters: Weights, adam: list[AdamGroup], muon: list[MuonGroup]) -> None:
+        self._p, self.adam, self.muon = parameters, adam, muon
         self.steps = 0
         self.state: dict[str, Array] = {}
         for group in self.adam:
@@ -119,6 +118,10 @@ class MuonAdamW:
             zeros, count = array_module(first).zeros, len(stack.names)
             for name, shape in zip(stack.state_names, (stack.shape, second_moment_shape(*stack.shape)), strict=True):
                 self.state[name] = zeros((count, *shape), first.dtype)
+
+    def gradient(self, grads: Weights) -> Weights:
+        """The gradient that `step` takes, from that of the model's weights."""
+        return grads
 
     def step(
         self,
@@ -170,6 +173,16 @@ class MuonAdamW:
         for name, array in self.state.items():
             array[...] = array_module(array).asarray(state[name])
         self.steps = steps
+
+
+class MuonAdamW(GroupOptimizer):
+    """Training of all weights."""
+
+    def __init__(self, parameters: Weights, width: int, rates: Rates, muon: bool = True) -> None:
+        """``muon`` False: AdamW for all parameters."""
+        shapes = {name: tuple(p.shape) for name, p in parameters.items()}
+        adam = adam_groups(list(parameters), width, rates, matrices=not muon)
+        super().__init__(parameters, adam, muon_groups(shapes, rates) if muon else [])
 
 
 def lr_multiplier(step: int, total: int, warmup_steps: int, warmdown_ratio: float, final_lr_frac: float) -> float:

@@ -52,6 +52,8 @@ class FineTuneStage(LoaderStage):
         super().__init__(config, work, tokenizer, trainer, peak_flops, run)
         self.name = stage_of(config)
         self.settings, self.mixtures, self.docs = config, mixtures, docs
+        if work.adapter:
+            self.remedy = "lower --lora-lr, or set --grad-clip"
 
     def validate(self, saved: Path | None, observe: Callable[[], None]) -> Validation:
         """That of conversations, and besides the bits per byte of documents: what becomes of free text."""

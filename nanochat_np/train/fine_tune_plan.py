@@ -9,8 +9,9 @@ from nanochat_np import kernels
 from nanochat_np.backend.products import require_products
 from nanochat_np.config import FineTuneConfig, MidtrainConfig, PretrainConfig, RlConfig, SftConfig
 from nanochat_np.errors import CheckpointError, ConfigError
-from nanochat_np.nn.gpt_config import flops_per_token
+from nanochat_np.nn.gpt_config import GPTConfig, flops_per_token, shapes
 from nanochat_np.optim.groups import ADAMW_MATRIX_LR, MUON_MATRIX_LR, Rates
+from nanochat_np.optim.lora import Adapter, matrices
 from nanochat_np.text import bpe_file
 from nanochat_np.text.bpe import BpeTokenizer
 from nanochat_np.train import checkpoint
@@ -26,6 +27,7 @@ _DEFAULTS: dict[Stage, dict[str, Any]] = {
     "sft": {"num_iterations": 400, "docs_fraction": 0.1, "init_lr_frac": 0.8, "warmdown_ratio": 0.5},
 }
 _LOSS_ON = {"midtrain": "all", "sft": "assistant"}
+_LORA_LR = 0.01
 RATES = ("embedding", "unembedding", "matrix", "scalar")
 
 
@@ -65,9 +67,16 @@ def resolved(config: FineTuneConfig, meta: GPTMeta, on_gpu: bool) -> FineTuneCon
         if getattr(config, name) == 0:
             raise ConfigError(f"--{name.replace('_', '-')} 0: takes 1 or more, or -1 to have it derived")
     require_rates(config, *(f"{kind}_lr" for kind in RATES), "init_lr_frac", "docs_fraction", "warmdown_ratio")
+    for name in ("lora_alpha", "lora_lr"):
+        if getattr(config, name) <= 0 and getattr(config, name) != -1:
+            raise ConfigError(f"--{name.replace('_', '-')} {getattr(config, name):g}: takes more than 0, or -1")
     stage = stage_of(config)
     inherited = inherited_settings(meta, on_gpu)
     defaults = inherited | _DEFAULTS[stage]
+    if config.lora_rank:
+        # The base's optimizer and rates are kept for what may come after, but are of no use here.
+        defaults |= {"lora_alpha": float(config.lora_rank), "lora_lr": _LORA_LR}
+        config = msgspec.structs.replace(config, warm_optimizer=False)
     derived = {name: value for name, value in defaults.items() if getattr(config, name) in (-1, "auto")}
     if config.loss_on == "auto":
         derived["loss_on"] = _LOSS_ON[stage]
@@ -94,7 +103,18 @@ def work_of(config: FineTuneConfig, meta: GPTMeta) -> Work:
         tokens_per_step=config.total_batch_size,
         accumulation=config.total_batch_size // (config.device_batch_size * config.max_seq_len),
         flops_per_token=flops_per_token(model),
+        adapter=_adapter(config, model) if config.lora_rank else None,
     )
+
+
+def _adapter(config: FineTuneConfig, model: GPTConfig) -> Adapter:
+    of_model, rank = shapes(model), config.lora_rank
+    names = matrices(of_model, config.lora_on)
+    thinnest = min(names, key=lambda name: min(of_model[name]))
+    if rank > min(of_model[thinnest]):
+        rows, columns = of_model[thinnest]
+        raise ConfigError(f"--lora-rank {rank}: more than {thinnest} of {rows} by {columns} can have")
+    return Adapter(names=names, rank=rank, alpha=config.lora_alpha, lr=config.lora_lr, seed=config.seed)
 
 
 def _total_batch(config: FineTuneConfig, given: int) -> int:

@@ -10,7 +10,10 @@ from nanochat_np.backend.device import Device, select_device
 from nanochat_np.config import FineTuneConfig
 from nanochat_np.data.split import Split, open_split
 from nanochat_np.errors import CheckpointError, DataError
+from nanochat_np.nn.gpt_config import shapes
+from nanochat_np.nn.model import parameter_count
 from nanochat_np.ops.peak import peak_flops
+from nanochat_np.optim.lora import state_count, trained_count
 from nanochat_np.tasks.mixture import Mixtures, open_mixtures
 from nanochat_np.text import bpe_file
 from nanochat_np.text.bpe import BpeTokenizer
@@ -56,11 +59,12 @@ def prepare(config: FineTuneConfig, folder: Path | None, reporter: Reporter) -> 
     else:
         meta, tokenizer, base = open_base(config.base, stage_of(config))
     settings = resolved(config, meta, device.index is not None)
-    if base is not None and settings.warm_optimizer and not base.state:
-        reporter.note("the base has no optimizer state: beginning with a new one")
+    if base is not None and settings.warm_optimizer and (not base.state or meta.settings.get("lora_rank")):
+        reporter.note("the base has no optimizer state of all its weights: beginning with a new one")
         settings = msgspec.structs.replace(settings, warm_optimizer=False)
     work = work_of(settings, meta)
-    require_memory_of_gpt(work.model, settings.device_batch_size, settings.recompute, settings.dtype, device)
+    state = state_count(work.adapter, shapes(work.model)) if work.adapter else None
+    require_memory_of_gpt(work.model, settings.device_batch_size, settings.recompute, settings.dtype, device, state)
     docs = _documents(settings)
     mixtures = open_mixtures(settings.data, settings.seed, stage_of(settings))
     return Prepared(settings, work, mixtures, docs, tokenizer, base, meta, device)
@@ -111,13 +115,15 @@ def of_run(folder: Path) -> tuple[GPTMeta, BpeTokenizer] | None:
 
 
 def _summary(prepared: Prepared, common: dict[str, Any]) -> FineTuneSummary:
-    config = prepared.config
+    config, adapter, of_model = prepared.config, prepared.work.adapter, shapes(prepared.work.model)
     assert config.base is not None  # it was opened, now or when the run was begun
     return FineTuneSummary(
         command=stage_of(config),
         data=config.data,
         depth=prepared.work.model.n_layer,
-        optimizer=config.optimizer,
+        optimizer="adamw" if adapter else config.optimizer,
+        lora_rank=config.lora_rank,
+        trained_params=trained_count(adapter, of_model) if adapter else parameter_count(of_model),
         base=config.base,
         docs=str(config.docs),
         docs_fraction=config.docs_fraction,

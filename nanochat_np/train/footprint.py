@@ -32,12 +32,14 @@ def require_memory(config: ModelConfig, batch_size: int, dtype: str, device: Dev
     _require(needed, device, "lower --batch-size, --block-size, --n-embd or --n-layer")
 
 
-def gpt_step_parts(config: GPTConfig, batch_size: int, recompute: bool, itemsize: int) -> dict[str, int]:
+def gpt_step_parts(
+    config: GPTConfig, batch_size: int, recompute: bool, itemsize: int, state: int | None = None
+) -> dict[str, int]:
     """About what a step of the GPT holds at its peak, in bytes by what it is for.
 
-    Parameters and gradient, of embeddings with the rows of a pass alone; two moments each for AdamW's, one for Muon's;
-    the head twice, packed; some 12 arrays of (B, T, C) a layer, or with ``recompute`` one, and those of one layer more
-    for its backward.
+    Parameters and gradient, of embeddings with the rows of a pass alone; two moments each for AdamW's, one for Muon's,
+    or ``state`` numbers in their place; the head twice, packed; some 12 arrays of (B, T, C) a layer, or with
+    ``recompute`` one, and those of one layer more for its backward.
     """
     counts, tokens = scaling_counts(config), batch_size * config.sequence_len
     without_rows = max(0.0, 1 - tokens / config.vocab_size) * (counts["wte"] + counts["value_embeds"])
@@ -45,21 +47,23 @@ def gpt_step_parts(config: GPTConfig, batch_size: int, recompute: bool, itemsize
     parts = {
         "parameters": counts["total"],
         "gradient": counts["total"] - int(without_rows),
-        "moments": 2 * counts["total"] - counts["transformer_matrices"],
+        "moments": 2 * counts["total"] - counts["transformer_matrices"] if state is None else state,
         "head_packed": 2 * counts["lm_head"],
         "kept_for_backward": kept * tokens * config.n_embd,
     }
     return {name: itemsize * numbers for name, numbers in parts.items()}
 
 
-def gpt_step_bytes(config: GPTConfig, batch_size: int, recompute: bool, itemsize: int) -> int:
+def gpt_step_bytes(config: GPTConfig, batch_size: int, recompute: bool, itemsize: int, state: int | None = None) -> int:
     """The sum of `gpt_step_parts`."""
-    return sum(gpt_step_parts(config, batch_size, recompute, itemsize).values())
+    return sum(gpt_step_parts(config, batch_size, recompute, itemsize, state).values())
 
 
-def require_memory_of_gpt(config: GPTConfig, batch_size: int, recompute: bool, dtype: str, device: Device) -> None:
-    """Raise ConfigError where a step of the GPT would take more than the device has free."""
-    needed = gpt_step_bytes(config, batch_size, recompute, np.dtype(array_dtype(dtype)).itemsize)
+def require_memory_of_gpt(
+    config: GPTConfig, batch_size: int, recompute: bool, dtype: str, device: Device, state: int | None = None
+) -> None:
+    """Raise ConfigError where a step of the GPT would take more than the device has free; see `gpt_step_parts`."""
+    needed = gpt_step_bytes(config, batch_size, recompute, np.dtype(array_dtype(dtype)).itemsize, state)
     _require(
         needed, device, "lower --device-batch-size, --max-seq-len or --depth" + ", or use --recompute" * (not recompute)
     )

@@ -51,6 +51,7 @@ def trainer_of(config: StageConfig, work: Work, weights: Mapping[str, np.ndarray
         precision=config.dtype,
         batch_size=config.device_batch_size,
         tokens_per_step=work.tokens_per_step,
+        adapter=work.adapter,
     )
 
 

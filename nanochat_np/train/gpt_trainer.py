@@ -15,7 +15,8 @@ from nanochat_np.nn import gpt
 from nanochat_np.nn.gpt_config import GPTConfig, shapes
 from nanochat_np.nn.gpt_gradient import GPTGradient
 from nanochat_np.optim.clip import clip_scale, global_norm
-from nanochat_np.optim.groups import MuonAdamW, Rates
+from nanochat_np.optim.groups import GroupOptimizer, MuonAdamW, Rates
+from nanochat_np.optim.lora import Adapter, LoRA
 
 Multipliers = tuple[float, float, float]  # of the rates, Muon's momentum itself, of the weight decay
 OUT_OF_MEMORY = "out of memory: lower --device-batch-size or --max-seq-len, or use --recompute"
@@ -37,10 +38,12 @@ class GPTTrainer:
         precision: str = "float32",
         batch_size: int,
         tokens_per_step: int,
+        adapter: Adapter | None = None,
     ) -> None:
         """``weights`` are copied to the device; 0 for ``grad_clip`` is off; ``batch_size`` is in rows.
 
-        ``precision`` is that of the products: see `backend.products`.
+        ``precision`` is that of the products: see `backend.products`.  With an ``adapter`` it alone learns, and
+        ``rates`` and ``muon`` count for nothing.
         """
         largest = max(math.prod(shape) for shape in shapes(config).values())
         environment.use_blas_threads_for(2.0 * batch_size * config.sequence_len * largest)
@@ -49,7 +52,9 @@ class GPTTrainer:
         with device.active():
             self.weights = {name: device.array(values) for name, values in weights.items()}
             self._gradient = GPTGradient(self.weights, tokens_per_step)
-            self.optimizer = MuonAdamW(self.weights, config.n_embd, rates, muon=muon)
+            self.optimizer: GroupOptimizer = (
+                LoRA(self.weights, adapter) if adapter else MuonAdamW(self.weights, config.n_embd, rates, muon=muon)
+            )
 
     def step(self, batches: Sequence[tuple[np.ndarray, np.ndarray]], *how: *Multipliers) -> tuple[float, float]:
         """One update from batches of inputs and targets (B, T), -1 where nothing is to be predicted.
@@ -93,9 +98,10 @@ class GPTTrainer:
                 gpt.backward(cache, gradient.arrays, self.device.array(gradient.places(inputs)))
                 del cache  # before the next forward pass needs the memory
                 total = total + (loss * share if of_mean else loss)
-            norm = global_norm(gradient.arrays)
+            trained = self.optimizer.gradient(gradient.arrays)
+            norm = global_norm(trained)
             scale = float(clip_scale(norm, self._grad_clip))
-            self.optimizer.step(gradient.arrays, *how, grad_scale=scale, tokens=gradient.tokens)
+            self.optimizer.step(trained, *how, grad_scale=scale, tokens=gradient.tokens)
             return float(to_numpy(total)), norm
 
     def losses(self, inputs: np.ndarray, targets: np.ndarray) -> np.ndarray:

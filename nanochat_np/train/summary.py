@@ -99,7 +99,8 @@ class FineTuneSummary(StageSummary, frozen=True, kw_only=True):
     """What `midtrain` and `sft` print.
 
     Losses are those of the tokens that are learnt (``loss_on``) in held-out conversations, ``docs_bpb`` is of held-out
-    documents.  ``base`` is what the run began with.
+    documents.  ``base`` is what the run began with; ``trained_params`` are the numbers that learn, with ``lora_rank``
+    those of the factors.
     """
 
     base: str
@@ -107,6 +108,8 @@ class FineTuneSummary(StageSummary, frozen=True, kw_only=True):
     docs_fraction: float
     loss_on: str
     warm_optimizer: bool
+    lora_rank: int
+    trained_params: int
     docs_bpb: float
 
 

@@ -4,10 +4,14 @@ import msgspec
 
 from nanochat_np.nn.gpt_config import GPTConfig
 from nanochat_np.optim.groups import Rates
+from nanochat_np.optim.lora import Adapter
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):
-    """A model and how it is trained.  ``rates`` are the peak rates of this model and batch; sizes in tokens."""
+    """A model and how it is trained.  ``rates`` are the peak rates of this model and batch; sizes in tokens.
+
+    ``adapter`` is what learns in place of all weights, at a rate of its own.
+    """
 
     model: GPTConfig
     rates: Rates
@@ -15,3 +19,4 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     tokens_per_step: int
     accumulation: int  # forward passes of an optimizer step
     flops_per_token: int
+    adapter: Adapter | None = None

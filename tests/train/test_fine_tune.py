@@ -114,8 +114,16 @@ def test_it_learns(tune):
     assert np.mean(losses[-5:]) < 0.7 * losses[0]
 
 
+LORA = ("--lora-rank=2", "--lora-alpha=4", "--dtype=float32")
+
+
 @pytest.mark.parametrize(
-    ("stage", "flags"), [("sft", ()), pytest.param("midtrain", ("--no-warm-optimizer",), marks=pytest.mark.slow)]
+    ("stage", "flags"),
+    [
+        ("sft", ()),
+        pytest.param("midtrain", ("--no-warm-optimizer",), marks=pytest.mark.slow),
+        pytest.param("sft", LORA, marks=pytest.mark.slow),
+    ],
 )
 def test_a_resumed_run_is_the_undisturbed_one(tune, stage, flags):
     common = ("--save-every=1", "--eval-every=2", "--sample-every=2", "--sample-tokens=2", "--keep=0", *flags)
@@ -167,6 +175,45 @@ def test_the_optimizer_goes_on_where_the_base_stopped(tune, base):
     np.testing.assert_allclose(warm.state[name] - cold.state[name], 0.8 * start.state[name], rtol=1e-4, atol=1e-9)
     momenta = [events(Path(run), "step")[0]["momentum"] for run in ("warm", "cold")]
     assert momenta == [0.95, 0.85]
+
+
+def test_lora_changes_the_chosen_matrices_by_its_rank_and_goes_on_bit_for_bit(tune, base):
+    common = (*LORA, "--lora-on=attn.c_q,mlp", "--num-iterations=3", "--save-every=2", "--keep=0")
+    run = tune("--out=run", "--docs-fraction=0.3", *common)
+    start, end, summary = newest(base), newest(run), final_summary(run)
+    changed = [name for name in start.weights if (end.weights[name] != start.weights[name]).any()]
+    assert changed == sorted(f"transformer.h.0.{part}.weight" for part in ("attn.c_q", "mlp.c_fc", "mlp.c_proj"))
+    for name in changed:
+        product = 2.0 * end.state[f"b.{name}"] @ end.state[f"a.{name}"]
+        np.testing.assert_allclose(end.weights[name] - start.weights[name], product, atol=1e-6)
+    assert (summary["optimizer"], summary["lora_rank"], summary["trained_params"]) == ("adamw", 2, 2 * (64 + 160 + 160))
+    assert end.meta.updates == 3
+    assert sum(array.size for array in end.state.values()) == 3 * summary["trained_params"]
+    whole = final_bytes(run)
+    shutil.rmtree(run / "checkpoints/step_000003")
+    tune("--resume", f"--out={run}")
+    assert final_bytes(run) == whole
+
+
+@pytest.mark.slow
+def test_stages_after_lora_begin_with_its_weights_and_the_optimizer_of_its_base(tune, base):
+    tune("--out=run", *LORA)
+    for name, flags in (("all", ()), ("again", LORA)):
+        found = newest(tune(f"--out={name}", "--base=run", "--init-lr-frac=0", *flags))
+        assert all((values == found.weights[name]).all() for name, values in newest(Path("run")).weights.items())
+        assert (found.meta.settings["optimizer"], found.meta.settings["warm_optimizer"]) == ("muon", False)
+        assert found.meta.settings["matrix_lr"] == newest(Path("run")).meta.settings["matrix_lr"] > 0
+        assert found.meta.updates == 6
+
+
+@pytest.mark.slow
+def test_lora_learns(tune):
+    """From a model that is trained already: a head that is still near 0 lets nothing through."""
+    tune("--out=first", "--num-iterations=60", "--data=spelling", "--warm-optimizer=false", "--init-lr-frac=30")
+    flags = ("--data=identity", "--lora-rank=8", "--lora-lr=0.03", "--docs-fraction=0")
+    run = tune("--out=run", "--base=first", "--num-iterations=60", "--eval-every=60", *flags)
+    before, after = (event["val_loss"] for event in events(run, "eval"))
+    assert after < 0.8 * before
 
 
 def test_rates_are_those_that_the_base_trained_with(tune, base):
@@ -235,13 +282,20 @@ BAD = {
     "--loss-on=user": (1, "--loss-on user"),
     "--sinks=wandb": (1, "--sinks wandb: not installed"),
     "--device=cuda": (1, "--device cuda"),
+    "--lora-alpha=8": (1, "--lora-alpha does nothing without --lora-rank"),
+    "--lora-rank=2 --optimizer=muon": (1, "--optimizer does nothing with --lora-rank"),
+    "--lora-rank=2 --matrix-lr=0.1": (1, "--matrix-lr does nothing with --lora-rank"),
+    "--lora-rank=2 --warm-optimizer": (1, "--warm-optimizer does nothing with --lora-rank"),
+    "--lora-rank=2 --lora-alpha=0": (1, "--lora-alpha 0: takes more than 0, or -1"),
+    "--lora-rank=2 --lora-on=embedding": (1, "--lora-on embedding"),
+    "--lora-rank=33": (1, "--lora-rank 33: more than transformer.h.0.attn.c_q.weight of 32 by 32 can have"),
 }
 
 
-@pytest.mark.parametrize("flag", BAD)
-def test_bad_flags(tune, flag):
-    code, words_of_it = BAD[flag]
-    assert words_of_it in tune(flag, "--out=run", code=code)
+@pytest.mark.parametrize("flags", BAD)
+def test_bad_flags(tune, flags):
+    code, words_of_it = BAD[flags]
+    assert words_of_it in tune(*flags.split(), "--out=run", code=code)
     assert not Path("run").exists()
 
 

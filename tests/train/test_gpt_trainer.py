@@ -8,6 +8,7 @@ from nanochat_np.nn import gpt
 from nanochat_np.nn.gpt_config import GPTConfig, initial
 from nanochat_np.ops.head import head_loss_and_gradient
 from nanochat_np.optim.groups import Rates
+from nanochat_np.optim.lora import Adapter, matrices
 from nanochat_np.train.gpt_trainer import GPTTrainer
 
 CONFIG = GPTConfig(sequence_len=8, vocab_size=50, n_layer=2, n_head=2, n_kv_head=2, n_embd=32, window_pattern="L")
@@ -19,14 +20,13 @@ TARGETS[2, :7] = -1
 TARGETS[4:, :2] = -1
 
 
-def trainer():
+def trainer(**options):
     weights = {name: values.astype(np.float64) for name, values in initial(CONFIG, np.random.default_rng(0)).items()}
     for name, values in weights.items():
         if name.endswith("c_proj.weight"):
             values[...] = 0.1 * np.random.default_rng(1).standard_normal(values.shape)
-    return GPTTrainer(
-        CONFIG, weights, Rates(), select_device("cpu"), precision="float64", batch_size=6, tokens_per_step=INPUTS.size
-    )
+    settings = {"precision": "float64", "batch_size": 6, "tokens_per_step": INPUTS.size} | options
+    return GPTTrainer(CONFIG, weights, Rates(), select_device("cpu"), **settings)
 
 
 def step(*parts, inputs=INPUTS, targets=TARGETS):
@@ -71,3 +71,37 @@ def test_what_is_not_a_target_has_no_gradient_at_all():
     assert one[:2] == two[:2]
     layers = [name for name in one[2] if name.startswith("transformer.h.") or name == "lm_head.weight"]
     assert all((one[2][name] == two[2][name]).all() for name in layers)
+
+
+NAMES = matrices(trainer().weights, ("attn.c_q", "mlp"))
+ADAPTER = Adapter(names=NAMES, rank=2, alpha=1.0, lr=0.01, seed=0)
+
+
+def adapted(size, grad_clip=0.0, steps=3):
+    """A trainer of a change of low rank after steps in batches of so many rows, and the norms of their gradients."""
+    one = trainer(adapter=ADAPTER, grad_clip=grad_clip)
+    parts = [slice(begin, begin + size) for begin in range(0, 6, size)]
+    norms = [one.step([(INPUTS[rows], TARGETS[rows]) for rows in parts], 1.0, 0.9, 1.0)[1] for _ in range(steps)]
+    return one, norms
+
+
+def test_a_change_of_low_rank_is_in_the_weights_and_all_others_are_frozen():
+    start, (one, _) = trainer().weights, adapted(6)
+    assert all((one.weights[name] == start[name]).all() for name in start.keys() - set(NAMES))
+    state = one.optimizer.state
+    merged = start | {name: start[name] + 0.5 * state[f"b.{name}"] @ state[f"a.{name}"] for name in NAMES}
+    expected = gpt.losses(merged, CONFIG, INPUTS, TARGETS)
+    np.testing.assert_allclose(one.losses(INPUTS, TARGETS), expected, rtol=1e-12)
+    assert expected.sum() < trainer().losses(INPUTS, TARGETS).sum()
+
+
+def test_the_gradient_of_its_factors_is_summed_and_clipped():
+    (one, norms), (other, of_other) = adapted(6), adapted(2)
+    assert norms == pytest.approx(of_other, rel=1e-8)
+    assert norms[0] < step(slice(None))[1]
+    for name in NAMES:
+        np.testing.assert_allclose(other.weights[name], one.weights[name], rtol=1e-8, atol=1e-10)
+    clipped, (norm,) = adapted(6, 1e-5, steps=1)
+    moments = [array for name, array in clipped.optimizer.state.items() if name.startswith("m.")]
+    assert norm == norms[0] > 1e-5
+    assert np.sqrt(sum((array**2).sum() for array in moments)) == pytest.approx(0.1 * 1e-5)
