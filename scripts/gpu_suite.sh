@@ -56,5 +56,13 @@ step bench_train "$python" -m nanochat_np bench train --device cuda --n-layer 12
     --max-seq-len 1024 --batch-size 16 --vocab-size 32768 --steps 10 --out "$out/bench_train" --json
 step pretrain "$python" -m nanochat_np pretrain --device cuda --depth 4 --num-iterations 200 --out "$out/pretrain" --json
 step pretrain_resume "$python" -m nanochat_np pretrain --resume --out "$out/pretrain" --num-iterations 220 --json
+step sft "$python" -m nanochat_np sft --device cuda --base "$out/pretrain" --num-iterations 100 --out "$out/sft" --json
+step rl "$python" -m nanochat_np rl --device cuda --base "$out/sft" --num-iterations 2 --examples-per-step 4 \
+    --num-samples 4 --max-new-tokens 32 --eval-examples 8 --out "$out/rl" --json
+step eval "$python" -m nanochat_np eval --device cuda --checkpoint "$out/pretrain,$out/sft" --benchmarks generated,bpb \
+    --data stdlib --max-problems 20 --out "$out/eval" --json
+step infer "$python" -m nanochat_np infer "How many r are in strawberry?" --device cuda --checkpoint "$out/sft" --json
+step bench_infer "$python" -m nanochat_np bench infer --device cuda --n-layer 12 --n-head 6 --n-embd 768 \
+    --max-seq-len 1024 --vocab-size 32768 --prompt-tokens 512 --out "$out/bench_infer" --json
 echo "results: $out"
 exit $status
