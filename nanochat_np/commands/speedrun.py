@@ -72,6 +72,7 @@ def run(config: SpeedrunConfig, given: frozenset[str]) -> SpeedrunSummary:
         benchmarks=("generated", "bpb"),
         data=recipe.TEXT,
         max_problems=config.items,
+        max_new_tokens=recipe.ANSWER_TOKENS,
         batch_size=32,
         device=config.device,
         quiet=config.quiet,
