@@ -109,21 +109,22 @@ def _subjects(sources: list[Path], config: EvalConfig, device: Device) -> Iterat
     """The models one after another, each under a label of its own."""
     taken: set[str] = set()
     for source in sources:
-        engine, meta = load_engine(source, device, slots=config.batch_size)
+        engine, meta = load_engine(source, device, slots=config.batch_size, quantize=config.quantize)
         label = _label(locate(source), taken)
         yield Subject(label, str(source), meta.step, engine, meta.settings.get("data"))
     if config.hf is not None:
         source = Path(config.hf).expanduser()
-        yield Subject(_label(source, taken), str(source), 0, _hugging_face(source, device, config.batch_size), None)
+        yield Subject(_label(source, taken), str(source), 0, _hugging_face(source, device, config), None)
 
 
-def _hugging_face(source: Path, device: Device, slots: int) -> GPTEngine:
+def _hugging_face(source: Path, device: Device, config: EvalConfig) -> GPTEngine:
     model, tokenizer = huggingface.read(source), open_tokenizer(source)
     if tokenizer.vocab_size != model.config.vocab_size:
         raise CheckpointError(
             f"{source}: the model has {model.config.vocab_size} tokens, its tokenizer {tokenizer.vocab_size}"
         )
-    return GPTEngine(model.config, model.weights, tokenizer, device, slots=slots)
+    slots, quantize = config.batch_size, config.quantize
+    return GPTEngine(model.config, model.weights, tokenizer, device, slots=slots, quantize=quantize)
 
 
 def _label(folder: Path, taken: set[str]) -> str:

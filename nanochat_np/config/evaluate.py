@@ -80,6 +80,9 @@ class EvalConfig(EvalData, frozen=True, kw_only=True):
     batch_size: Annotated[Positive, Meta(description="texts at a time")] = 8
     eval_tokens: Annotated[Positive, Meta(description="bpb: tokens of the text, at most")] = 2**17
     seed: Annotated[Count, Meta(description="seed of the draws")] = 0
+    quantize: Annotated[
+        Literal["float32", "bfloat16", "int8"], Meta(description="round the matrices as infer and serve do, on the CPU")
+    ] = "float32"
     unsafe_code: Annotated[
         bool, Meta(description="humaneval: run code of the model even where nothing keeps it from your files")
     ] = False

@@ -10,6 +10,7 @@ from nanochat_np.config.common import (
     Folder,
     MemoryGuardRatio,
     MemoryGuardWindow,
+    Positive,
     Resume,
     spelled_out,
 )
@@ -152,6 +153,14 @@ class FineTuneRun(FineTuneSchedule, frozen=True, kw_only=True):
     eval_tokens: Annotated[
         int, Meta(ge=1, description="tokens of a validation, of conversations and again of documents")
     ] = 2**15
+    task_every: Annotated[
+        int,
+        Meta(
+            ge=-1,
+            description="ask held-out questions of the generated sets every so many steps and at the end; -1 is never",
+        ),
+    ] = -1
+    task_items: Annotated[Positive, Meta(description="--task-every: questions of each set")] = 50
     sample_every: SampleEvery = 200
     sample_tokens: SampleTokens = 48
     save_every: SaveEvery = 200

@@ -27,6 +27,7 @@ from nanochat_np.train.meta import GPTMeta
 from nanochat_np.train.run_folder import RunFolder
 from nanochat_np.train.sinks import require_sinks
 from nanochat_np.train.summary import FineTuneSummary
+from nanochat_np.train.task_measurement import task_measurement
 from nanochat_np.train.work import Work
 
 
@@ -91,6 +92,8 @@ def fine_tune(prepared: Prepared, run: RunFolder, reporter: Reporter, started: f
         stage = FineTuneStage(
             config, work, prepared.mixtures, prepared.docs, prepared.tokenizer, trainer, peak, run.path
         )
+        if config.task_every > 0:
+            stage.measurements = [task_measurement(config.task_every, config.task_items, trainer, prepared.tokenizer)]
         return train_stage(stage, found, config.data, run, reporter, started, lambda common: _summary(prepared, common))
 
 

@@ -21,8 +21,8 @@ _OF_A_STAGE = {"num_iterations", "eval_every", "eval_tokens", "sample_every", "s
 _FREE: dict[type, Set[str]] = {
     TrainConfig: {"steps", "eval_every", "checkpoint_every", "val_tokens", "sample_tokens", "device"},
     PretrainConfig: _OF_A_STAGE | {"core_metric_every", "core_metric_max_per_task", "core_bundle", "dry_run"},
-    MidtrainConfig: _OF_A_STAGE,
-    SftConfig: _OF_A_STAGE,
+    MidtrainConfig: _OF_A_STAGE | {"task_every", "task_items"},
+    SftConfig: _OF_A_STAGE | {"task_every", "task_items"},
     RlConfig: _OF_A_STAGE | {"eval_examples"},
 }
 _GUARDS = {"memory_guard_ratio", "memory_guard_window"}

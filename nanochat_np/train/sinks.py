@@ -11,7 +11,7 @@ from nanochat_np.errors import ConfigError
 
 PROJECT = "nanochat-np"
 _MODULES = {"tensorboard": "tensorboardX", "wandb": "wandb", "trackio": "trackio"}
-_GROUPS = {"step": "train", "eval": "val", "core": "core"}  # of the names at a sink, by event
+_GROUPS = {"step": "train", "eval": "val", "core": "core", "tasks": "tasks"}  # of the names at a sink, by event
 Write = Callable[[int, dict[str, float]], None]
 
 

@@ -21,9 +21,17 @@ SMALL = ("--quiet", "--data-dir=data", "--max-new-tokens=4", "--device=cpu")
 
 
 @pytest.fixture(autouse=True)
-def _no_kernels():
+def _no_kernels(request):
+    if "with_kernels" in request.fixturenames:
+        yield
+        return
     with reference_only():  # those that are not loaded yet would take a second
         yield
+
+
+@pytest.fixture
+def with_kernels():
+    """Compiled loops, without which no weights are rounded."""
 
 
 @pytest.fixture
@@ -172,3 +180,14 @@ def test_two_checkpoints_of_one_name_have_two_labels():
         "x-2",
         "run-step_000001",
     ]
+
+
+def test_rounded_weights_are_those_that_are_measured(lab, models, with_kernels):
+    def bits(*flags):
+        out = f"--out=o{len(flags)}{flags[-1:]}"
+        given = (*SMALL, "--checkpoint=results/base", "--benchmarks=bpb", "--eval-tokens=300", "--json", out)
+        return lab("eval", *given, *flags).summary["models"]["base-step_000007"]["results"]["bpb"]["score"]
+
+    exact, rounded = bits(), bits("--quantize=int8")
+    assert exact != rounded
+    assert exact == pytest.approx(rounded, rel=0.02)

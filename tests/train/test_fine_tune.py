@@ -11,6 +11,7 @@ import pytest
 from nanochat_np.cli import main
 from nanochat_np.config import PretrainConfig
 from nanochat_np.data import corpus
+from nanochat_np.evaluate.tasks import GENERATED_TASKS
 from nanochat_np.nn import gpt
 from nanochat_np.tasks import batches, words
 from nanochat_np.tasks.batches import mixed_batches
@@ -306,3 +307,13 @@ def test_a_base_is_needed(lab):
 def test_a_model_of_characters_is_no_base(lab):
     run = lab.trained("--out=run", "--steps=1", "--model-kind=bigram")
     assert "holds a model of characters" in lab("sft", f"--base={run}").error(4)
+
+
+def test_questions_are_asked_now_and_then_and_at_the_end(tune):
+    run = tune("--out=asked", "--task-every=4", "--task-items=1", "--max-seq-len=64")
+    asked = events(run, "tasks")
+    assert [event["step"] for event in asked] == [4, 6]
+    assert set(asked[0]["accuracy"]) == set(GENERATED_TASKS)
+    assert asked[0]["task_metric"] == np.mean(list(asked[0]["accuracy"].values()))
+    plain = tune("--out=plain", "--max-seq-len=64")
+    assert events(plain, "step") == events(run, "step"), "it changes nothing else"
