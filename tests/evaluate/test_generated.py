@@ -4,10 +4,21 @@ from pathlib import Path
 
 import pytest
 
+from nanochat_np.data import corpus
 from nanochat_np.evaluate.tasks import GENERATED_TASKS, Answer
 from nanochat_np.infer.answer import Span
+from nanochat_np.tasks import words
 from nanochat_np.tasks.generated import SETS
 from nanochat_np.tasks.word_lists import HARD_WORDS
+
+
+@pytest.fixture(autouse=True)
+def _few_words(monkeypatch):
+    """From a text that is made in no time."""
+    monkeypatch.setattr(words, "load_corpus", lambda name: corpus.load_corpus("stories"))
+    words.english.cache_clear()
+    yield
+    words.english.cache_clear()
 
 
 def spans(item):
