@@ -12,15 +12,18 @@ from numba import get_num_threads, prange
 from numba.extending import overload
 
 from nanochat_np.backend.jit import njit
-from nanochat_np.kernels.dots import NUMBER, ROWS, dots
+from nanochat_np.kernels.dots import ROWS, ask_for, dots
 from nanochat_np.kernels.exponential import exp
 from nanochat_np.kernels.head import tanh
+from nanochat_np.kernels.micro_kernel import CACHE_LINE, NUMBER
 from nanochat_np.kernels.rotary import dot, turn
 from nanochat_np.kernels.target import tile
 
 WIDTH = tile().width
 TEXTS = 4 if WIDTH >= 16 else 2  # at a time: their sums, a row's numbers and a vector's fill the registers
 _SUMS = {"reassoc", "contract"}
+_APART = 16  # numbers, a line of the cache
+_AHEAD = 2  # times four positions that memory is asked for before they are needed
 
 
 class Matrices(NamedTuple):
@@ -85,7 +88,8 @@ def step(
     room = max(matrices.qkv.shape[1], *matrices.proj.shape[1:])
     x, x0, middle = np.empty((3, rows, width), np.float32)
     n, y, u = np.zeros((3, rows, room), np.float32)
-    logits = np.empty((rows, matrices.head.shape[0]), np.float32)
+    # Rows whose distance is a power of two would take each other's place in the cache.
+    logits = np.empty((rows, matrices.head.shape[0] + _APART), np.float32)
     scores = np.empty((rows * heads[0], int(kept.rings.max())), np.float32)
     scale, eps, cap = map(np.float32, numbers)
     arguments = *heads, scale, eps, cap, get_num_threads()
@@ -130,7 +134,7 @@ def _step(  # type: ignore[no-untyped-def]
         _mixed(x[b], middle[b], one, zero - small.strengths[1], eps, n[b, :width])
     for part in prange(parts):
         _product(matrices.head, factors.head, n, logits, part, parts)
-        _capped(logits, cap, part, parts)
+        _capped(logits, matrices.head.shape[0], cap, part, parts)
 
 
 @njit(cache=True, fastmath=_SUMS)
@@ -214,7 +218,9 @@ def _value(v, n, small, layer, group, values, b, y):  # type: ignore[no-untyped-
 def _weighted(q, keys, vals, filled, p, o):  # type: ignore[no-untyped-def]
     """o = Σ_s softmax(q · k_s) v_s over the first ``filled`` places, p their weights; four places at a time."""
     width, fours = q.size, filled // 4 * 4
+    of_four = 4 * width * NUMBER
     for s in range(0, fours, 4):
+        ask_for(keys.ctypes.data + (s // 4 + _AHEAD) * of_four, of_four // CACHE_LINE)
         _four_scores(q, keys[s * width :], p[s:])
     for s in range(fours, filled):
         p[s] = dot(q, keys[s * width : (s + 1) * width])
@@ -226,6 +232,7 @@ def _weighted(q, keys, vals, filled, p, o):  # type: ignore[no-untyped-def]
         total += p[s]
     o[:] = 0
     for s in range(0, fours, 4):
+        ask_for(vals.ctypes.data + (s // 4 + _AHEAD) * of_four, of_four // CACHE_LINE)
         _add_four(p[s:], vals[s * width :], o)
     for s in range(fours, filled):
         for j in range(width):
@@ -302,9 +309,11 @@ def _squared(z, part, parts):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, fastmath={"contract"})
-def _capped(z, cap, part, parts):  # type: ignore[no-untyped-def]
-    """cap · tanh(z / cap) of a part of z."""
-    count, inverse = z.shape[1], np.float32(1) / cap
+def _capped(z, count, cap, part, parts):  # type: ignore[no-untyped-def]
+    """cap · tanh(z / cap) of a part of the first ``count`` columns of z."""
+    inverse = np.float32(1) / cap
+    first, last = count // ROWS * part // parts * ROWS, count // ROWS * (part + 1) // parts * ROWS
     for b in range(z.shape[0]):
-        for v in range(count // ROWS * part // parts * ROWS, count // ROWS * (part + 1) // parts * ROWS):
-            z[b, v] = cap * tanh(z[b, v] * inverse)
+        row = z[b, first:last]
+        for v in range(row.size):
+            row[v] = cap * tanh(row[v] * inverse)

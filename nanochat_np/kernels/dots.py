@@ -22,14 +22,15 @@ from nanochat_np.kernels.llvm import (
     multiply_add,
     plus,
     pointer,
+    prefetch,
     shuffled,
     store,
     vector,
     zeros,
 )
+from nanochat_np.kernels.micro_kernel import CACHE_LINE, NUMBER
 
 ROWS = 4
-NUMBER = 4  # bytes of a float32
 
 Code = Literal["float32", "uint16", "int8"]
 
@@ -47,9 +48,12 @@ def dots(code: Code, vectors: int, width: int) -> Any:
         rows = [plus(builder, pointer(builder, w), builder.mul(w_row, constant(r))) for r in range(ROWS)]
         inputs = [plus(builder, pointer(builder, x), builder.mul(x_row, constant(t))) for t in range(vectors)]
         bytes_of_code, numbers_of = _CODES[code]
+        to_next = builder.mul(w_row, constant(ROWS))
 
         def step(state: Values) -> Values:
             of_w, of_x, *sums = state
+            for row in rows:  # those after these are soon asked for, and memory is slow
+                prefetch(builder, plus(builder, row, builder.add(of_w, to_next)))
             of_rows = [numbers_of(builder, plus(builder, row, of_w), width) for row in rows]
             for t, place in enumerate(inputs):
                 numbers = load(builder, plus(builder, place, of_x), vector(F32, width))
@@ -67,6 +71,20 @@ def dots(code: Code, vectors: int, width: int) -> Any:
             store(builder, builder.fmul(totals, scale), place)
 
     return function_of_int64(f"dots_{code}_{ROWS}x{vectors}x{width}", 8, write)
+
+
+def _write_asking(builder: ir.IRBuilder, arguments: Values) -> None:
+    place, lines = arguments
+
+    def ask(state: Values) -> Values:
+        prefetch(builder, pointer(builder, state[0]))
+        return [builder.add(state[0], constant(CACHE_LINE))]
+
+    loop(builder, lines, [place], ask)
+
+
+# For compiled code:  (place, lines), all int64: that much memory from ``place`` on is soon asked for.
+ask_for = function_of_int64("ask_for", 2, _write_asking)
 
 
 def _added_up(builder: ir.IRBuilder, sums: Values, width: int) -> ir.Value:
