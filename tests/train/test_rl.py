@@ -38,7 +38,9 @@ def base(tmp_path_factory):
     folder = tmp_path_factory.mktemp("base")
     rng = np.random.default_rng(1)
     weights = {n: (v + 0.1 * rng.standard_normal(v.shape)).astype(np.float32) for n, v in initial(MODEL, rng).items()}
-    settings = msgspec.to_builtins(SftConfig(optimizer="muon", docs="stories:20000", device_batch_size=2, **RATES))
+    settings = msgspec.to_builtins(
+        SftConfig(optimizer="muon", docs="stories:20000", text_field="text", device_batch_size=2, **RATES)
+    )
     for stage in ("pretrain", "sft"):
         meta = GPTMeta(
             step=7,
