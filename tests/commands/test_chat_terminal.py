@@ -23,7 +23,8 @@ def say(prompt):
     return list(b"tick " * 500 if "long" in prompt.rsplit("<|user_start|>")[-1] else b"**short**")
 
 assistant = Assistant(say, sequence_len=8000, watch=lambda written: time.sleep(0.002))
-chat.opened = lambda config, slots: writing.Opened(assistant, SimpleNamespace(stage="sft", step=7, converses=True), Path("there"))
+meta = SimpleNamespace(stage="sft", step=7, converses=True)
+chat.opened = lambda config, slots: writing.Opened(assistant, meta, Path("there"))
 sys.exit(cli.main(["chat", "--quiet", "--max-tokens=4000"]))
 """
 CTRL_C, CTRL_D, UP = b"\x03", b"\x04", b"\x1b[A"
