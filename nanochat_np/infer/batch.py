@@ -12,7 +12,9 @@ from nanochat_np.errors import PromptTooLong
 from nanochat_np.infer.generation import Generation
 from nanochat_np.infer.gpt_engine import GPTEngine
 
-CHUNK, CHUNK_BESIDE = 256, 64  # tokens of a prompt read in a step; beside those who write, who wait for it
+# Tokens of a prompt that are read in a step, so that those who write do not wait long.  Always as many: how a prompt is
+# cut decides about the last digits of its logits, which must not depend on who else is there.
+CHUNK = 128
 
 
 class Batch:
@@ -80,7 +82,7 @@ class Batch:
             self._reading = None
             self._free.append(slot)
             return [*ended, generation]
-        part = prompt[len(text) :][: CHUNK_BESIDE if self._writing else CHUNK]
+        part = prompt[len(text) : len(text) + CHUNK]
         logits = self.engine.extend(slot, part)
         text += part
         if len(text) < len(prompt):

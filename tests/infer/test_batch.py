@@ -134,8 +134,7 @@ def test_a_conversation_that_goes_on_is_not_read_again():
 
 
 def test_steps_give_to_each_and_read_in_parts(monkeypatch):
-    monkeypatch.setattr(batches, "CHUNK", 3)
-    monkeypatch.setattr(batches, "CHUNK_BESIDE", 2)
+    monkeypatch.setattr(batches, "CHUNK", 2)
     scripted = Scripted({1: [*b"abcdefgh"], 2: [*b"xyz", END]})
     batch = Batch(scripted)
     early, late = generation([1], temperature=0.0, max_tokens=5), generation([2] * 5, temperature=0.0)
@@ -145,8 +144,6 @@ def test_steps_give_to_each_and_read_in_parts(monkeypatch):
     assert [batch.step() for _ in range(3)] == [[early], [early], [early, late]]
     assert (early.tokens, late.tokens) == ([*b"abcd"], [*b"x"])
     assert scripted.read == [[1], [2, 2], [2, 2], [2]]
-    complete(scripted, [generation([2] * 5, temperature=0.0)])
-    assert scripted.read[4:] == [[2, 2, 2], [2, 2]]
 
 
 def test_logprobs_are_those_of_the_model():
