@@ -16,7 +16,7 @@ from nanochat_np.text.conversation import Conversation
 
 SETS: dict[str, TaskSet] = {one.name: one for one in (SPELLING, COUNTING, ARITHMETIC, IDENTITY, UNKNOWN, DATES, FACTS)}
 GENERATED = "generated"
-_TENTHS = {"spelling": 40, "counting": 40, "arithmetic": 20, "identity": 12, "unknown": 6, "dates": 6, "facts": 6}
+_TENTHS = {"spelling": 40, "counting": 40, "arithmetic": 20, "identity": 8, "unknown": 6, "dates": 6, "facts": 6}
 _SEVERAL_TURNS = 25  # of a hundred conversations
 
 
