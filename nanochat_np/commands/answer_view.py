@@ -40,7 +40,7 @@ class PlainView:
     def __init__(self) -> None:
         self._terminal = on_terminal()
         self._dim, self._plain = (_DIM, _PLAIN) if self._terminal and "NO_COLOR" not in os.environ else ("", "")
-        self._open = False
+        self._open = self._told = False  # a call of the tool; its result, after which nothing came yet
 
     def show(self, spans: Iterable[Span]) -> None:
         """See `View`."""
@@ -59,8 +59,10 @@ class PlainView:
             return f"{before}{self._dim}[{text}"
         if span.kind == "python_output":
             before, self._open = " = " if self._open else f"{self._dim}[", True
+            self._told = True
             return f"{before}{text}{self._closed()}"
-        return self._closed() + text
+        apart, self._told = " " if self._told and text[:1].isalnum() else "", False
+        return self._closed() + apart + text
 
     def _closed(self) -> str:
         was_open, self._open = self._open, False

@@ -101,6 +101,8 @@ def test_calls_of_the_tool(lab, monkeypatch):
     assert lab("infer", "?").out == "It is \x1b[2m[12*34 = 408]\x1b[0m.\n"
     monkeypatch.setenv("NO_COLOR", "1")
     assert lab("infer", "?").out == "It is [12*34 = 408].\n"
+    stand_in(monkeypatch, Assistant(lambda _: [*call_of_the_tool("12*34"), *([0] * forced), *b"Done", *b"!"]))
+    assert lab("infer", "?").out == "[12*34 = 408] Done!\n"
     stand_in(monkeypatch, Assistant(lambda prompt: [*b"It is ", *call_of_the_tool("12*34"), *b"."]))
     assert lab("infer", "?", "--notool").out == "It is [12*34].\n"
     stand_in(monkeypatch, Assistant(lambda prompt: call_of_the_tool("12*34")[:-1]))
