@@ -7,8 +7,7 @@ import msgspec
 from nanochat_np.backend.device import select_device
 from nanochat_np.command_line.console import out
 from nanochat_np.commands import stage_run
-from nanochat_np.commands.run_path import run_path
-from nanochat_np.commands.stage_run import run_stage
+from nanochat_np.commands.stage_run import opened, run_stage
 from nanochat_np.config import PretrainConfig
 from nanochat_np.errors import ConfigError
 from nanochat_np.nn.gpt_config import scaling_counts
@@ -16,8 +15,6 @@ from nanochat_np.train import plan as plans
 from nanochat_np.train.footprint import gpt_step_parts
 from nanochat_np.train.interrupts import stop_at_once
 from nanochat_np.train.pretrain_run import prepare, pretrain
-from nanochat_np.train.resume import resumed_config
-from nanochat_np.train.run_folder import RunFolder
 from nanochat_np.train.summary import PretrainSummary
 
 
@@ -54,17 +51,13 @@ class DryRun(msgspec.Struct, frozen=True, kw_only=True):
 def run(config: PretrainConfig, given: frozenset[str]) -> PretrainSummary | DryRun:
     """Pretrain, or go on with ``--resume``.  Nothing is written before settings and data are known to be good."""
     started = time.perf_counter()
-    if config.resume_from_step >= 0:
-        config = msgspec.structs.replace(config, resume=True)
     with stop_at_once():
-        path = run_path(config)
-        saved = resumed_config(RunFolder(path), config, given) if path and config.resume else None
-        settings = saved or config
-        if settings.dry_run:
-            found = _derived(settings)
-            out(_table(found))
-            return found
-        summary = run_stage(settings, saved is not None, path, f"d{settings.depth}", started, prepare, pretrain)
+        found = opened(config, given)
+        if found.config.dry_run:
+            derived = _derived(found.config)
+            out(_table(derived))
+            return derived
+        summary = run_stage(found, f"d{found.config.depth}", started, prepare, pretrain)
         out(report(summary))
     return summary
 

@@ -2,29 +2,21 @@
 
 import time
 
-import msgspec
-
 from nanochat_np.command_line.console import out
 from nanochat_np.commands import stage_run
-from nanochat_np.commands.run_path import run_path
-from nanochat_np.commands.stage_run import run_stage
+from nanochat_np.commands.stage_run import opened, run_stage
 from nanochat_np.config import RlConfig
 from nanochat_np.train.interrupts import stop_at_once
-from nanochat_np.train.resume import resumed_config
 from nanochat_np.train.rl_run import prepare, reinforce
-from nanochat_np.train.run_folder import RunFolder
 from nanochat_np.train.summary import RlSummary
 
 
 def run(config: RlConfig, given: frozenset[str]) -> RlSummary:
     """Train, or go on with ``--resume``.  Nothing is written before all that is named is known to be good."""
     started = time.perf_counter()
-    if config.resume_from_step >= 0:
-        config = msgspec.structs.replace(config, resume=True)
     with stop_at_once():
-        path = run_path(config)
-        saved = resumed_config(RunFolder(path), config, given) if path and config.resume else None
-        summary = run_stage(saved or config, saved is not None, path, "rl", started, prepare, reinforce)
+        found = opened(config, given)
+        summary = run_stage(found, "rl", started, prepare, reinforce)
         out(report(summary))
     return summary
 

@@ -3,14 +3,17 @@
 import contextlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
+
+import msgspec
 
 from nanochat_np.command_line.console import progress
-from nanochat_np.commands.run_path import require_free
+from nanochat_np.commands.run_path import require_free, run_path
 from nanochat_np.config import FineTuneConfig, PretrainConfig, RlConfig
 from nanochat_np.experiments.curves import can_plot
 from nanochat_np.experiments.loss_plot import plot_losses
 from nanochat_np.train.loop import Reporter, one_line
+from nanochat_np.train.resume import resumed_config
 from nanochat_np.train.run_folder import RunFolder, new_path
 from nanochat_np.train.summary import StageSummary
 from nanochat_np.train.work import Work
@@ -30,20 +33,35 @@ P = TypeVar("P", bound=Prepared)
 S = TypeVar("S", bound=StageSummary)
 
 
+class Opened(NamedTuple, Generic[Config]):
+    """The settings, whether they are those of a run to go on with, and the folder, None where one is to be made."""
+
+    config: Config
+    saved: bool
+    path: Path | None
+
+
+def opened(config: Config, given: frozenset[str]) -> Opened[Config]:
+    """The settings of this call, or of the run that it goes on with.  Raises ConfigError or CheckpointError."""
+    if config.resume_from_step >= 0:
+        config = msgspec.structs.replace(config, resume=True)
+    path = run_path(config)
+    saved = resumed_config(RunFolder(path), config, given) if path and config.resume else None
+    return Opened(saved or config, saved is not None, path)
+
+
 def run_stage(
-    config: Config,
-    saved: bool,
-    path: Path | None,
+    found: Opened[Config],
     name: str,
     started: float,
     prepare: Callable[[Config, Path | None, Reporter], P],
     train: Callable[[P, RunFolder, Reporter, float], S],
 ) -> S:
-    """Prepare, then train in the folder ``path``, or in a new one that is called after ``name``, and draw the losses.
+    """Prepare, then train in the folder found, or in a new one that is called after ``name``, and draw the losses.
 
-    ``saved`` is whether the settings are those of a run to go on with.  ``started`` is the time.perf_counter() at which
-    start-up began.
+    ``started`` is the time.perf_counter() at which start-up began.
     """
+    config, saved, path = found
     require_free(path, config.resume)
     with contextlib.ExitStack() as stack:
         shown = stack.enter_context(progress(0, config.quiet))

@@ -1,11 +1,11 @@
 """Use of a GPT: infer, chat."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
-from nanochat_np.config.common import Common, DeviceName, Folder, spelled_out
+from nanochat_np.config.common import Common, DeviceName, Folder, Products, Quantize, spelled_out
 from nanochat_np.errors import ConfigError
 
 
@@ -32,13 +32,8 @@ class Writing(Common, frozen=True, kw_only=True):
     tool: Annotated[bool, Meta(description="calculate what the assistant asks its calculator")] = True
     seed: Annotated[int, Meta(ge=0, description="seed of the draws")] = 1337
     device: DeviceName = "auto"
-    dtype: Annotated[
-        Literal["float32", "bfloat16", "bf16"], Meta(description="precision of large products; bfloat16 is of the CPU")
-    ] = "float32"
-    quantize: Annotated[
-        Literal["float32", "bfloat16", "int8"],
-        Meta(description="matrices for decoding, on the CPU: fewer bits are faster and less exact"),
-    ] = "float32"
+    dtype: Products = "float32"
+    quantize: Quantize = "float32"
 
     def __post_init__(self) -> None:
         spelled_out(self)

@@ -16,11 +16,21 @@ MemoryGuardRatio = Annotated[
 MemoryGuardWindow = Annotated[int, Meta(ge=1, description="memory observations that make the baseline, after warm-up")]
 Resume = Annotated[bool, Meta(description="go on with the run in --out, or begin one there (default: the newest run)")]
 
+Products = Annotated[
+    Literal["float32", "bfloat16", "bf16"],
+    Meta(description="precision of large products; bfloat16 (bf16) is of the CPU"),
+]
+Quantize = Annotated[
+    Literal["float32", "bfloat16", "bf16", "int8"],
+    Meta(description="matrices for decoding, on the CPU: bfloat16 (bf16) and int8 are faster and less exact"),
+]
+
 
 def spelled_out(config: msgspec.Struct) -> None:
-    """For ``__post_init__``: a dtype of bf16 is bfloat16, by which name it stands in all records."""
-    if getattr(config, "dtype", None) == "bf16":
-        msgspec.structs.force_setattr(config, "dtype", "bfloat16")
+    """For ``__post_init__``: bf16 is bfloat16, by which name it stands in all records."""
+    for name in ("dtype", "quantize"):
+        if getattr(config, name, None) == "bf16":
+            msgspec.structs.force_setattr(config, name, "bfloat16")
 
 
 class Common(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from nanochat_np.config.common import Common, Count, DeviceName, Folder, Positive
+from nanochat_np.config.common import Common, Count, DeviceName, Folder, Positive, Quantize, spelled_out
 
 # "arc" and "generated" are all of their parts, "all" is all but the generated.
 Benchmark = Literal[
@@ -80,10 +80,11 @@ class EvalConfig(EvalData, frozen=True, kw_only=True):
     batch_size: Annotated[Positive, Meta(description="texts at a time")] = 8
     eval_tokens: Annotated[Positive, Meta(description="bpb: tokens of the text, at most")] = 2**17
     seed: Annotated[Count, Meta(description="seed of the draws")] = 0
-    quantize: Annotated[
-        Literal["float32", "bfloat16", "int8"], Meta(description="round the matrices as infer and serve do, on the CPU")
-    ] = "float32"
+    quantize: Quantize = "float32"
     unsafe_code: Annotated[
         bool, Meta(description="humaneval: run code of the model even where nothing keeps it from your files")
     ] = False
     device: DeviceName = "auto"
+
+    def __post_init__(self) -> None:
+        spelled_out(self)

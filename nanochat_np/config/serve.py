@@ -1,10 +1,10 @@
 """The server."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from msgspec import Meta
 
-from nanochat_np.config.common import Common, DeviceName, Folder, Positive, spelled_out
+from nanochat_np.config.common import Common, DeviceName, Folder, Positive, Products, Quantize, spelled_out
 
 
 class ServeModel(Common, frozen=True, kw_only=True):
@@ -15,13 +15,8 @@ class ServeModel(Common, frozen=True, kw_only=True):
     ] = None
     model_name: Annotated[Folder | None, Meta(description="name that clients use (default: nanochat-dLAYERS)")] = None
     device: DeviceName = "auto"
-    dtype: Annotated[
-        Literal["float32", "bfloat16", "bf16"], Meta(description="precision of large products; bfloat16 is of the CPU")
-    ] = "float32"
-    quantize: Annotated[
-        Literal["float32", "bfloat16", "int8"],
-        Meta(description="matrices for decoding, on the CPU: fewer bits are faster and less exact"),
-    ] = "float32"
+    dtype: Products = "float32"
+    quantize: Quantize = "float32"
     slots: Annotated[int, Meta(ge=1, le=1024, description="answers that are written at a time, by each worker")] = 16
 
     def __post_init__(self) -> None:

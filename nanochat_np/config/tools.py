@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from nanochat_np.config.common import Common, DeviceName, Folder, Positive, spelled_out
+from nanochat_np.config.common import Common, DeviceName, Folder, Positive, Quantize, spelled_out
 from nanochat_np.config.lab import Precision
 from nanochat_np.config.pretrain import Architecture
 
@@ -69,9 +69,7 @@ class BenchConfig(BenchModel, frozen=True, kw_only=True):
     ] = (1, 16)
     temperature: Annotated[float, Meta(ge=0, description="infer: randomness of tokens; 0 takes the likeliest")] = 0.0
     top_k: Annotated[int, Meta(ge=0, description="infer: draw among so many; 0 is all")] = 0
-    quantize: Annotated[
-        Literal["float32", "bfloat16", "int8"], Meta(description="infer: matrices for decoding, on the CPU")
-    ] = "float32"
+    quantize: Quantize = "float32"
     repeats: Annotated[
         int, Meta(ge=1, description="lab, infer, gemm: timed repeats of each case; the median is reported")
     ] = 5

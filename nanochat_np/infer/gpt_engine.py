@@ -11,7 +11,6 @@ from nanochat_np.backend.arrays import to_numpy
 from nanochat_np.backend.device import Device
 from nanochat_np.backend.products import products_in
 from nanochat_np.errors import ConfigError
-from nanochat_np.infer.quantize import Quantize
 from nanochat_np.nn import gpt_decode
 from nanochat_np.nn.gpt_cache import GPTCache
 from nanochat_np.nn.gpt_config import GPTConfig
@@ -31,7 +30,7 @@ class GPTEngine:
         *,
         slots: int = 16,
         precision: str = "float32",
-        quantize: Quantize = "float32",
+        quantize: str = "float32",
         copy: bool = True,
     ) -> None:
         """``weights`` are copied to the device; ``precision`` is that of products: see `backend.products`.

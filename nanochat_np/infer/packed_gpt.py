@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nanochat_np.infer.quantize import Quantize, packed, unpacked
+from nanochat_np.infer.quantize import packed, unpacked
 from nanochat_np.kernels import decode
 from nanochat_np.kernels.dots import ROWS
 from nanochat_np.nn.gpt_cache import GPTCache
@@ -17,7 +17,7 @@ _STACKS = ("attn.c_q", "attn.c_k", "attn.c_v"), ("attn.c_proj",), ("mlp.c_fc",),
 class PackedGPT:
     """Of a model in float32, whose matrices lie in memory in the order in which a token needs them."""
 
-    def __init__(self, config: GPTConfig, weights: Weights, quantize: Quantize, cache: GPTCache) -> None:
+    def __init__(self, config: GPTConfig, weights: Weights, quantize: str, cache: GPTCache) -> None:
         """The matrices of ``weights`` are replaced by what they are in the chosen precision, so that both agree."""
         self._config, self._weights, self._cache = config, weights, cache
         matrices = [*map(self._stack, _STACKS), _padded(weights["lm_head.weight"])]

@@ -1,13 +1,9 @@
 """Matrices with fewer bits: bfloat16, or int8 with a factor for each row."""
 
-from typing import Literal
-
 import numpy as np
 
-Quantize = Literal["float32", "bfloat16", "int8"]
 
-
-def packed(w: np.ndarray, quantize: Quantize) -> tuple[np.ndarray, np.ndarray]:
+def packed(w: np.ndarray, quantize: str) -> tuple[np.ndarray, np.ndarray]:
     """Codes of w (..., O, I) float32 and a factor for each row, (..., O) float32: w ≈ code · factor.
 
     bfloat16 rounds to nearest, ties to even, in uint16; int8 divides a row by 1/127 of its largest magnitude.

@@ -21,7 +21,6 @@ from nanochat_np.backend.device import select_device
 from nanochat_np.errors import ConfigError, NanochatError, RunError
 from nanochat_np.infer.batch import complete
 from nanochat_np.infer.generation import Generation
-from nanochat_np.infer.quantize import Quantize
 from nanochat_np.infer.sampling import Sampling
 from nanochat_np.serve.app import application, service_of
 from nanochat_np.serve.exchange import GRACE
@@ -39,7 +38,7 @@ class Loader:
     device: str
     slots: int
     precision: str
-    quantize: Quantize
+    quantize: str
     settings: Settings
 
     def __call__(self) -> Starlette:

@@ -5,7 +5,6 @@ from pathlib import Path
 from nanochat_np.backend.device import Device
 from nanochat_np.errors import CheckpointError
 from nanochat_np.infer.gpt_engine import GPTEngine
-from nanochat_np.infer.quantize import Quantize
 from nanochat_np.text import bpe_file
 from nanochat_np.train import checkpoint
 from nanochat_np.train.locate import locate
@@ -13,7 +12,7 @@ from nanochat_np.train.meta import GPTMeta
 
 
 def load_engine(
-    path: Path, device: Device, *, slots: int = 16, precision: str = "float32", quantize: Quantize = "float32"
+    path: Path, device: Device, *, slots: int = 16, precision: str = "float32", quantize: str = "float32"
 ) -> tuple[GPTEngine, GPTMeta]:
     """The GPT of a run folder, a ``checkpoints`` folder or a checkpoint, and what its checkpoint says.
 

@@ -191,3 +191,9 @@ def test_rounded_weights_are_those_that_are_measured(lab, models, with_kernels):
     exact, rounded = bits(), bits("--quantize=int8")
     assert exact != rounded
     assert exact == pytest.approx(rounded, rel=0.02)
+
+
+def test_bf16_is_bfloat16(lab, models, with_kernels):
+    given = (*SMALL, "--checkpoint=results/base", "--benchmarks=bpb", "--eval-tokens=300", "--json", "--out=o")
+    summary = lab("eval", *given, "--quantize=bf16").summary
+    assert "--quantize bfloat16" in summary["invocation"]
