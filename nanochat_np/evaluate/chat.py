@@ -20,9 +20,8 @@ from nanochat_np.infer.generation import Generation
 from nanochat_np.infer.gpt_engine import GPTEngine
 from nanochat_np.infer.sampling import Sampling
 from nanochat_np.infer.tool import Tool
-from nanochat_np.text import special
 from nanochat_np.text.bpe import BpeTokenizer
-from nanochat_np.text.conversation import Ids, render_for_completion
+from nanochat_np.text.conversation import Ids, render_for_completion, stop_ids
 
 
 class ChatSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,7 +106,7 @@ def _by_writing(task: ChatTask, engine: GPTEngine, settings: ChatSettings, asked
         top_k=settings.top_k,
         seed=settings.seed,
     )
-    stop = (tokenizer.special_ids[special.ASSISTANT_END], tokenizer.bos)
+    stop = stop_ids(tokenizer)
     of_problem = {
         Generation(each.ids.tolist(), sampling, stop=stop, tool=Tool(tokenizer), sample=each.number * count + k): each
         for each in asked

@@ -6,8 +6,8 @@ import pytest
 
 from nanochat_np.errors import DataError, RunError
 from nanochat_np.evaluate.tasks import CHAT_TASKS, Answer, Problem, humaneval
-from nanochat_np.evaluate.tasks.gsm8k import result_of
 from nanochat_np.execute import strongest_layer
+from nanochat_np.tasks.gsm8k import final_number
 
 ARC = {"id": "x", "question": "Why?", "choices": {"text": ["sun", "moon", "sky"], "label": ["1", "2", "3"]}}
 MMLU = {"question": "Who?", "subject": "history", "choices": ["w", "x", "y", "z"], "answer": 2}
@@ -66,7 +66,7 @@ def test_the_solution_of_gsm8k_ends_with_its_result(tmp_path):
     ("text", "result"), [("#### -3.5", "-3.5"), ("####5", None), ("#### x", None), ("#### $5", None), ("#### 2.", "2.")]
 )
 def test_results_are_read_as_upstream_reads_them(text, result):
-    assert result_of(text) == result
+    assert final_number(text) == result
 
 
 @pytest.mark.parametrize(

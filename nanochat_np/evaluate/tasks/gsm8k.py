@@ -1,24 +1,16 @@
 """GSM8K: word problems whose solutions call a calculator.  Source: Cobbe et al. 2021, arXiv:2110.14168."""
 
-import re
 from pathlib import Path
 
 import msgspec
 
 from nanochat_np.evaluate.tasks.task import Answer, ChatTask, Problem, read_problems
-
-_RESULT = re.compile(r"#### (\-?[0-9\.\,]+)")
-
-
-def result_of(text: str) -> str | None:
-    """The number after the first ``####`` without its commas; None where there is none."""
-    found = _RESULT.search(text)
-    return found[1].replace(",", "") if found else None
+from nanochat_np.tasks.gsm8k import final_number
 
 
 def _gold(solution: str) -> str | None:
     """The result of a solution, which stands after its last call of the calculator, << >>."""
-    return result_of(solution.rpartition(">>")[2])
+    return final_number(solution.rpartition(">>")[2])
 
 
 class GsmRow(msgspec.Struct, frozen=True):
@@ -41,7 +33,7 @@ def _items(folder: Path, most: int) -> list[Problem]:
 
 
 def _judge(problem: Problem, answer: Answer) -> bool:
-    return result_of(answer.text) == problem.gold
+    return final_number(answer.text) == problem.gold
 
 
 GSM8K = ChatTask("gsm8k", 0.0, _items, _judge)
